@@ -1,0 +1,1 @@
+"""Rung 3: tile records, catalog, build, split, validation, statistics, export."""

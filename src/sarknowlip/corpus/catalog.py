@@ -1,0 +1,108 @@
+"""The catalog: `catalog.parquet` (stac-geoparquet) and where the tiles lie beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+from stac_geoparquet.arrow import to_parquet
+
+from sarknowlip.core.errors import CorpusError
+from sarknowlip.core.files import replacing
+from sarknowlip.corpus.record import SCHEMA, TileRecord
+from sarknowlip.sar.tile import TileImage
+
+CATALOG = "catalog.parquet"
+MANIFEST = "manifest.json"
+TILES = "tiles"
+ANNOTATIONS = "annotations"
+ROW_GROUP = 4096
+
+
+class Catalog:
+    """A corpus on disk, read-only.
+
+    Args:
+        root: Corpus folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.path = root / CATALOG
+        if not self.path.is_file():
+            raise CorpusError(
+                f"no corpus at {root}: {CATALOG} is absent", "run `sarknowlip corpus build` first"
+            )
+        try:
+            self._file = pq.ParquetFile(self.path)
+        except (pa.ArrowException, OSError) as error:
+            raise CorpusError(f"cannot read {self.path}: {error}", "rebuild the corpus") from error
+
+    def __len__(self) -> int:
+        return int(self._file.metadata.num_rows)
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield raw catalog rows in file order, a batch in memory at a time.
+
+        Raises:
+            CorpusError: The file is damaged.
+        """
+        try:
+            for batch in self._file.iter_batches(batch_size=ROW_GROUP):
+                yield from batch.to_pylist()
+        except (pa.ArrowException, OSError) as error:
+            raise CorpusError(f"cannot read {self.path}: {error}", "rebuild the corpus") from error
+
+    def records(self, split: str | None = None) -> Iterator[TileRecord]:
+        """Yield tiles in file order, all or those of one split.
+
+        Raises:
+            CorpusError: A row does not hold what a tile must have.
+        """
+        for row in self.rows():
+            if split is not None and row.get("sarknowlip:split") != split:
+                continue
+            try:
+                yield TileRecord.from_row(row)
+            except (ValidationError, KeyError, TypeError) as error:
+                raise CorpusError(
+                    f"{self.path}: tile {row.get('id')} is invalid: {error}",
+                    "run `sarknowlip corpus validate`",
+                ) from error
+
+    def tile_path(self, record: TileRecord) -> Path:
+        """Return where a tile's GeoTIFF lies."""
+        return self.root / record.storage.href
+
+    def image(self, record: TileRecord) -> TileImage:
+        """Read a tile's pixels.
+
+        Raises:
+            ProductError: The file is absent or damaged.
+        """
+        return TileImage.read(
+            record.id, self.tile_path(record), record.acquisition, record.radiometry
+        )
+
+
+def write_catalog(path: Path, records: Sequence[TileRecord]) -> bool:
+    """Write records, sorted by id, as stac-geoparquet; return False if the file already says so.
+
+    Raises:
+        StorageError: The file cannot be written.
+    """
+    rows = [record.row() for record in sorted(records, key=lambda record: record.id)]
+    for row in rows:
+        for name in ("start_datetime", "end_datetime"):
+            row[name] = datetime.fromisoformat(row[name].replace("Z", "+00:00"))
+    table = pa.Table.from_pylist(rows, schema=SCHEMA)
+    with replacing(path) as partial:
+        to_parquet(table, partial, compression="zstd")
+        if path.is_file() and path.read_bytes() == partial.read_bytes():
+            return False
+    return True

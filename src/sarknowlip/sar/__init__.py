@@ -1,0 +1,1 @@
+"""Rung 2: SAR products, radiometry, speckle, geometry, storage scaling."""

@@ -1,0 +1,224 @@
+"""Generic GeoTIFF: geocoded backscatter of any sensor, 1 to 4 polarisations.
+
+What the file does not say is taken, in this order, from the caller's options, from a sidecar
+`<name>.sar.json` beside it, from its name if it follows a published convention (`sar.naming`), and
+from the raster itself: band descriptions that name a polarisation, band units, and pixels that are
+mostly negative, as only decibels are. Nothing else is inferred; a raster that stays ambiguous is refused.
+
+Zero in amplitude or power rasters is no data, as SAR processors write it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import rasterio
+from affine import Affine
+from odc.geo.geobox import GeoBox
+from pydantic import ValidationError
+from rasterio.errors import CRSError
+from rasterio.io import DatasetReader
+from rasterio.windows import Window
+from shapely.geometry import MultiPolygon
+
+from sarknowlip.core.errors import ConfigError, GeometryError, ProductError
+from sarknowlip.geo.footprint import extent_footprint
+from sarknowlip.geo.grid import ground_sample_distance
+from sarknowlip.geo.raster import THREADS, guarded
+from sarknowlip.geo.warp import Method, aligned_window, source_window, warp
+from sarknowlip.sar.naming import RasterFacts, facts_from_name
+from sarknowlip.sar.product import Acquisition, Geocoding, Radiometry, ReadOptions, SarProduct
+from sarknowlip.sar.scaling import db_to_power
+
+SIDECAR = ".sar.json"
+PROBE_PX = 512
+"""Edge of the decimated read that looks for negative values."""
+
+_POLARIZATION = re.compile(r"(?<![A-Z0-9])(VV|VH|HH|HV)(?![A-Z0-9])")
+
+
+class GeoTiffProduct(SarProduct):
+    """A raster file whose bands are polarisations."""
+
+    sensor = "geotiff"
+
+    def __init__(self, path: Path, facts: RasterFacts, grid: GeoBox | None, bands: int) -> None:
+        self.path = path
+        self.name = path.stem
+        self.grid = grid
+        self._units = facts.units
+        self._bands = bands
+        self.acquisition = Acquisition(
+            **facts.acquisition | {"sar:polarizations": facts.polarizations}
+        )
+        self.radiometry = Radiometry(
+            quantity=facts.quantity or ("amplitude" if facts.units == "amplitude" else "unknown"),
+            calibrated=bool(facts.calibrated),
+            noise_removed=facts.noise_removed,
+        )
+        self.geocoding = facts.geocoding or Geocoding(method="provider")
+        self.footprint = MultiPolygon()
+        if grid is not None:
+            self.footprint = extent_footprint(grid)
+            self.gsd_m = ground_sample_distance(grid)
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Tell by the suffix; content is examined by `open`."""
+        return path.is_file() and path.suffix.lower() in {".tif", ".tiff"}
+
+    @classmethod
+    def open(cls, path: Path, options: ReadOptions | None = None) -> GeoTiffProduct:
+        """Read what the file, its sidecar, its name and the options say.
+
+        Raises:
+            ProductError: Not a raster, or units or polarisations stay unknown or contradict.
+        """
+        if path.stat().st_size == 0:
+            raise ProductError(f"{path} is empty (0 bytes)", "fetch it again")
+        with guarded(path), rasterio.open(path) as source:
+            facts = _stated(path, options or ReadOptions()).over(facts_from_name(path.stem))
+            facts = facts.over(_from_raster(path, source))
+            _check(path, facts, source.count)
+            return cls(path, facts, _grid(path, source, facts), source.count)
+
+    def files(self) -> list[Path]:
+        """Return the raster and its sidecar, if there is one."""
+        sidecar = self.path.with_suffix(SIDECAR)
+        return [self.path, sidecar] if sidecar.is_file() else [self.path]
+
+    def power(self, target: GeoBox) -> npt.NDArray[np.float32]:
+        """Return linear power on a map grid; see `SarProduct.power`.
+
+        Pixels are copied when the grids coincide, averaged when the target is coarser than 1.5
+        source pixels, and interpolated bilinearly in power otherwise.
+        """
+        if self.grid is None:
+            raise GeometryError(
+                f"{self.path} has no coordinate reference system",
+                f"give --crs, or crs and transform in {self.path.stem}{SIDECAR}",
+            )
+        shift = aligned_window(self.grid, target)
+        if shift is not None:
+            height, width = target.shape
+            return self._copy(*shift, (height, width))
+        ratio = max(ground_sample_distance(target)) / max(self.gsd_m)
+        window = source_window(self.grid, target, margin=4 + int(np.ceil(ratio)))
+        if window is None:
+            return np.full((self._bands, *target.shape), np.nan, dtype=np.float32)
+        values = self._read(*window)
+        method: Method = "average" if ratio > 1.5 else "bilinear"
+        return warp(values, self.grid[window], target, method)
+
+    def _copy(self, row: int, column: int, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+        assert self.grid is not None
+        height, width = self.grid.shape
+        result = np.full((self._bands, *shape), np.nan, dtype=np.float32)
+        rows = slice(max(0, row), min(height, row + shape[0]))
+        columns = slice(max(0, column), min(width, column + shape[1]))
+        if rows.start < rows.stop and columns.start < columns.stop:
+            part = self._read(rows, columns)
+            top, left = rows.start - row, columns.start - column
+            result[:, top : top + part.shape[1], left : left + part.shape[2]] = part
+        return result
+
+    def _read(self, rows: slice, columns: slice) -> npt.NDArray[np.float32]:
+        window = Window.from_slices(rows, columns)
+        with guarded(self.path), rasterio.open(self.path, num_threads=THREADS) as source:
+            raw = source.read(window=window)
+            invalid = source.read_masks(window=window) == 0
+            scales = np.asarray(source.scales, dtype=np.float64)[:, None, None]
+            offsets = np.asarray(source.offsets, dtype=np.float64)[:, None, None]
+        if np.iscomplexobj(raw):
+            values = np.abs(raw).astype(np.float32)
+        else:
+            values = (raw * scales + offsets).astype(np.float32)
+        invalid |= ~np.isfinite(values)
+        if self._units == "db":
+            power = db_to_power(np.where(invalid, np.float32(0), values))
+        else:
+            invalid |= values <= 0
+            power = values**2 if self._units == "amplitude" else values
+        return np.where(invalid, np.float32(np.nan), power).astype(np.float32)
+
+
+def _stated(path: Path, options: ReadOptions) -> RasterFacts:
+    """Return what the caller and the sidecar say, the caller first."""
+    given = RasterFacts(
+        units=options.units,
+        quantity=options.quantity,
+        polarizations=options.polarizations,
+        crs=options.crs,
+        acquisition=options.acquisition,
+    )
+    sidecar = path.with_suffix(SIDECAR)
+    if not sidecar.is_file():
+        return given
+    try:
+        return given.over(RasterFacts(**json.loads(sidecar.read_text("utf-8"))))
+    except (ValueError, TypeError) as error:
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        raise ProductError(f"cannot use {sidecar}: {reason}", "see docs/geotiff.md") from error
+
+
+def _from_raster(path: Path, source: DatasetReader) -> RasterFacts:
+    """Return what band descriptions, band units and pixel signs say."""
+    names = [_POLARIZATION.findall(str(text or "").upper()) for text in source.descriptions]
+    polarizations = tuple(found[0] for found in names if len(found) == 1)
+    if not polarizations and source.count == 1:
+        polarizations = tuple(_POLARIZATION.findall(re.sub(r"[_.-]", " ", path.stem.upper())))
+    units = None
+    if all(str(unit or "").lower() == "db" for unit in source.units):
+        units = "db"
+    elif np.issubdtype(np.dtype(source.dtypes[0]), np.complexfloating):
+        units = "amplitude"
+    elif np.issubdtype(np.dtype(source.dtypes[0]), np.floating) and _mostly_negative(path, source):
+        units = "db"
+    return RasterFacts(
+        units=units,
+        calibrated=units == "db" or None,
+        polarizations=polarizations if len(polarizations) == source.count else None,
+    )
+
+
+def _mostly_negative(path: Path, source: DatasetReader) -> bool:
+    shape = (source.count, min(PROBE_PX, source.height), min(PROBE_PX, source.width))
+    probe = source.read(out_shape=shape, masked=True)
+    finite = probe[np.isfinite(probe)].compressed()
+    if not finite.size:
+        raise ProductError(f"{path}: probing found no valid pixel", "it holds only no-data")
+    return bool(np.median(finite) < 0)
+
+
+def _check(path: Path, facts: RasterFacts, bands: int) -> None:
+    remedy = f"say it with options or in {path.stem}{SIDECAR}; see docs/geotiff.md"
+    if bands > 4:
+        raise ProductError(f"{path} has {bands} bands: not a SAR image of 1 to 4", remedy)
+    if not facts.polarizations:
+        raise ProductError(f"{path} names no polarisation: not recognised as SAR", remedy)
+    if len(facts.polarizations) != bands:
+        named = ", ".join(facts.polarizations)
+        raise ProductError(f"{path} has {bands} bands but polarisations {named}", remedy)
+    if len(set(facts.polarizations)) != bands:
+        raise ProductError(f"{path} names a polarisation twice: {facts.polarizations}", remedy)
+    if facts.units is None:
+        raise ProductError(f"{path} does not say whether it holds dB, power or amplitude", remedy)
+
+
+def _grid(path: Path, source: DatasetReader, facts: RasterFacts) -> GeoBox | None:
+    crs = source.crs or facts.crs
+    if not crs:
+        return None
+    affine = Affine(*facts.transform) if facts.transform else source.transform
+    if affine.is_identity:
+        raise GeometryError(
+            f"{path} has a CRS but no transform", f"give transform in {path.stem}{SIDECAR}"
+        )
+    try:
+        return GeoBox(source.shape, affine, crs)
+    except (CRSError, ValueError) as error:
+        raise ConfigError(f"unusable CRS for {path}: {error}", "give another with --crs") from error

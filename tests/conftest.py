@@ -1,0 +1,31 @@
+"""Shared by all tests: where real data lies, and the tests folder on the import path."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parent
+sys.path.insert(0, str(TESTS))
+
+
+def data_root() -> Path:
+    """Return the folder of real sample data: $SARKNOWLIP_DATA, or ../shared/data."""
+    return Path(os.environ.get("SARKNOWLIP_DATA", TESTS.parent.parent / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Callable[[str], Path]:
+    """Return a function from a sample's name to its path; the test is skipped if it is absent."""
+
+    def find(name: str) -> Path:
+        path = data_root() / name
+        if not path.exists():
+            pytest.skip(f"real sample {name!r} is not at {path.parent}; set SARKNOWLIP_DATA")
+        return path
+
+    return find
