@@ -20,6 +20,7 @@ from sarknowlip.corpus.record import Place, Projection, Storage, TileRecord
 from sarknowlip.corpus.split import block_name
 from sarknowlip.geo.footprint import (
     extent_footprint,
+    map_bbox,
     pixel_round_trip_error,
     valid_footprint,
     wgs84_bbox,
@@ -37,6 +38,7 @@ from sarknowlip.geo.grid import (
     utm_tile_grid,
 )
 from sarknowlip.geo.raster import StoredTile, encode_tile
+from sarknowlip.geo.warp import aligned_window
 from sarknowlip.sar.product import SarProduct
 from sarknowlip.sar.scaling import CALIBRATED, RELATIVE
 
@@ -148,8 +150,9 @@ def _tile_pixels(
 
 
 def _position(block: GeoBox, tile: Tile) -> tuple[int, int]:
-    column, row = ~block.affine * (tile.geobox.affine.c, tile.geobox.affine.f)
-    return round(row), round(column)
+    shift = aligned_window(block, tile.geobox)
+    assert shift is not None, "a tile is a window of its block"
+    return shift
 
 
 def _store(
@@ -210,15 +213,13 @@ def _projection(geobox: GeoBox, valid: npt.NDArray[np.bool_]) -> Projection:
     crs = pyproj_crs(geobox)
     authority = crs.to_authority(min_confidence=100)
     affine, (height, width) = geobox.affine, geobox.shape
-    corners = [affine * corner for corner in ((0, 0), (0, height), (width, 0), (width, height))]
-    xs, ys = [x for x, _ in corners], [y for _, y in corners]
     gsd_x, gsd_y = ground_sample_distance(geobox)
     return Projection(
         code=":".join(authority) if authority else None,
         wkt2=None if authority else crs.to_wkt("WKT2_2019"),
         transform=(affine.a, affine.b, affine.c, affine.d, affine.e, affine.f),
         shape=(height, width),
-        proj_bbox=(min(xs), min(ys), max(xs), max(ys)),
+        proj_bbox=map_bbox(geobox),
         bbox=wgs84_bbox(footprint),
         footprint=mapping(footprint),
         gsd_x=gsd_x,

@@ -24,7 +24,12 @@ from sarknowlip.core.hashing import file_sha256
 from sarknowlip.corpus.catalog import CATALOG, MANIFEST, Catalog
 from sarknowlip.corpus.record import SCHEMA, UNKNOWN_END, UNKNOWN_START, TileRecord
 from sarknowlip.corpus.split import shared_ground
-from sarknowlip.geo.footprint import extent_footprint, pixel_round_trip_error, wgs84_bbox
+from sarknowlip.geo.footprint import (
+    extent_footprint,
+    map_bbox,
+    pixel_round_trip_error,
+    wgs84_bbox,
+)
 from sarknowlip.geo.gazetteer import nearest_city
 from sarknowlip.geo.grid import circular_centre, ground_sample_distance
 from sarknowlip.geo.raster import decode_tile
@@ -250,10 +255,7 @@ def _projection(row: dict[str, Any], geobox: GeoBox) -> Iterator[tuple[str, str]
             yield name, f"{row[name]} m, but the grid's pixels measure {value:.4f} m"
     if not math.isclose(row["gsd"], max(gsd), rel_tol=0.01):
         yield "gsd", f"{row['gsd']} m, but the grid's pixels measure {max(gsd):.4f} m"
-    height, width = geobox.shape
-    corners = [geobox.affine * c for c in ((0, 0), (0, height), (width, 0), (width, height))]
-    xs, ys = [x for x, _ in corners], [y for _, y in corners]
-    if not np.allclose(row["proj:bbox"], (min(xs), min(ys), max(xs), max(ys)), atol=1e-6):
+    if not np.allclose(row["proj:bbox"], map_bbox(geobox), rtol=1e-12, atol=1e-6):
         yield "proj:bbox", "does not follow from proj:transform and proj:shape"
     error = pixel_round_trip_error(geobox)
     if not error <= ROUND_TRIP_PX:

@@ -106,10 +106,20 @@ def wgs84_bbox(footprint: BaseGeometry) -> tuple[float, float, float, float]:
     return float(west), float(south), float(east), float(north)
 
 
+def map_bbox(geobox: GeoBox) -> tuple[float, float, float, float]:
+    """Return west, south, east, north of a grid in the units of its own CRS."""
+    west, south, east, north = _extent(geobox).bounds
+    return west, south, east, north
+
+
 def _extent(geobox: GeoBox) -> Polygon:
     height, width = geobox.shape
-    corners = ((0, 0), (0, height), (width, height), (width, 0))
-    return Polygon([geobox.affine * corner for corner in corners])
+    x, y = apply_affine(
+        geobox.affine,
+        np.array([0.0, 0.0, width, width]),
+        np.array([0.0, height, height, 0.0]),
+    )
+    return Polygon(np.column_stack([x, y]))
 
 
 def pixel_round_trip_error(geobox: GeoBox, points: int = 5) -> float:

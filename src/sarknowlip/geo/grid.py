@@ -240,8 +240,10 @@ def ground_sample_distance(geobox: GeoBox) -> tuple[float, float]:
     height, width = geobox.shape
     row, column = height / 2, width / 2
     to_lonlat = Transformer.from_crs(pyproj_crs(geobox), 4326, always_xy=True)
-    points = [geobox.affine * p for p in ((column, row), (column + 1, row), (column, row + 1))]
-    (lon0, lat0), (lon1, lat1), (lon2, lat2) = (to_lonlat.transform(*p) for p in points)
+    xs, ys = apply_affine(
+        geobox.affine, np.array([column, column + 1, column]), np.array([row, row, row + 1])
+    )
+    (lon0, lon1, lon2), (lat0, lat1, lat2) = to_lonlat.transform(xs, ys)
     geod = Geod(ellps="WGS84")
     return (
         float(geod.inv(lon0, lat0, lon1, lat1)[2]),

@@ -34,7 +34,7 @@ def aligned_window(source: GeoBox, target: GeoBox) -> tuple[int, int] | None:
     a, b = source.affine, target.affine
     if not np.allclose([a.a, a.b, a.d, a.e], [b.a, b.b, b.d, b.e], rtol=1e-9, atol=0):
         return None
-    column, row = ~a * (b.c, b.f)
+    column, row = (float(v) for v in apply_affine(~a, np.float64(b.c), np.float64(b.f)))
     if abs(column - round(column)) > 1e-3 or abs(row - round(row)) > 1e-3:
         return None
     return round(row), round(column)

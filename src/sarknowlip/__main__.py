@@ -1,0 +1,5 @@
+"""`python -m sarknowlip`."""
+
+from sarknowlip.cli import main
+
+main()

@@ -1,0 +1,48 @@
+"""Rung 9: the command line. One thin file a verb: parse, call, print.
+
+Verbs import what they need when they run, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import typer
+
+from sarknowlip.core.errors import SarKnowlipError
+
+app = typer.Typer(
+    name="sarknowlip",
+    help="Corpus, evidence-based text, model and benchmark for synthetic aperture radar.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _register() -> None:
+    from sarknowlip.cli import annotate, bench, corpus, info, quickstart, train
+
+    app.command()(quickstart.quickstart)
+    app.add_typer(corpus.app, name="corpus")
+    app.command()(annotate.annotate)
+    app.command()(train.train)
+    app.add_typer(bench.app, name="bench")
+    app.command()(info.info)
+
+
+_register()
+
+
+def main() -> None:
+    """Run the command line; errors a user can mend are one line on standard error, exit code 1."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        app()
+    except SarKnowlipError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the command line's voice
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again to go on", file=sys.stderr)  # noqa: T201
+        sys.exit(130)

@@ -1,0 +1,110 @@
+"""`sarknowlip corpus build|validate|stats|export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sarknowlip.cli.output import bar, console, emit
+from sarknowlip.core.errors import ConfigError
+
+app = typer.Typer(help="Build, check, summarise and export a corpus.", no_args_is_help=True)
+
+Corpus = Annotated[Path, typer.Argument(help="Corpus folder.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def build(
+    inputs: Annotated[list[Path], typer.Argument(help="Products, or folders with products.")],
+    out: Annotated[Path, typer.Option(help="Corpus folder.")],
+    tile_px: Annotated[int, typer.Option(help="Tile edge, pixels.")] = 256,
+    gsd: Annotated[float | None, typer.Option(help="Pixel size, metres.")] = None,
+    placement: Annotated[str, typer.Option(help="utm (world grid) or native pixels.")] = "utm",
+    block_km: Annotated[float, typer.Option(help="Edge of a split block, km.")] = 10.0,
+    max_nodata: Annotated[float, typer.Option(help="Largest no-data share of a tile.")] = 0.5,
+    quantity: Annotated[str | None, typer.Option(help="sigma0, gamma0 or beta0.")] = None,
+    units: Annotated[str | None, typer.Option(help="db, power or amplitude.")] = None,
+    polarizations: Annotated[str | None, typer.Option(help="For example VV,VH.")] = None,
+    crs: Annotated[str | None, typer.Option(help="For rasters that have none.")] = None,
+    dem: Annotated[Path | None, typer.Option(help="Elevation raster.")] = None,
+    dem_geoid_m: Annotated[float | None, typer.Option(help="Geoid undulation, metres.")] = None,
+    keep_noise: Annotated[bool, typer.Option(help="Leave thermal noise in.")] = False,
+    workers: Annotated[int, typer.Option(help="Processes.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Cut SAR products into georeferenced tiles with a catalog."""
+    from pydantic import ValidationError
+
+    from sarknowlip.corpus.build import BuildConfig
+    from sarknowlip.corpus.build import build as build_corpus
+
+    values: dict[str, Any] = {
+        "grid": {"tile_px": tile_px, "gsd_m": gsd, "placement": placement},
+        "split": {"block_km": block_km},
+        "max_nodata": max_nodata,
+        "read": {
+            "quantity": quantity,
+            "units": units,
+            "polarizations": polarizations.upper().split(",") if polarizations else None,
+            "crs": crs,
+            "dem": dem,
+            "dem_geoid_m": dem_geoid_m,
+            "remove_noise": not keep_noise,
+        },
+    }
+    try:
+        config = BuildConfig.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ConfigError(f"invalid option {where}: {first['msg']}", "see --help") from error
+    with bar("scenes", quiet=as_json) as progress:
+        report = build_corpus(inputs, out, config, workers=workers, progress=progress)
+    for rejection in report.rejected:
+        console.print(f"rejected {rejection.input}: {rejection.reason}", style="yellow")
+    emit(report.model_dump(mode="json"), as_json, f"corpus {out}")
+
+
+@app.command()
+def validate(corpus: Corpus, as_json: Json = False) -> None:
+    """Check every property of every tile; exit code 1 if anything is wrong."""
+    from sarknowlip.corpus.validate import validate as validate_corpus
+
+    with bar("tiles", quiet=as_json) as progress:
+        result = validate_corpus(corpus, progress)
+    if as_json:
+        problems = [vars(problem) for problem in result.problems]
+        emit({"tiles": result.tiles, "problems": problems}, True, "")
+    else:
+        for problem in result.problems:
+            typer.echo(str(problem), err=True)
+        typer.echo(f"{result.tiles} tiles, {len(result.problems)} problems")
+    if result.problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def stats(corpus: Corpus, as_json: Json = False) -> None:
+    """Count tiles by split, sensor, place and more."""
+    from sarknowlip.corpus.stats import corpus_stats
+
+    emit(corpus_stats(corpus).model_dump(mode="json"), as_json, f"corpus {corpus}")
+
+
+@app.command()
+def export(
+    corpus: Corpus,
+    out: Annotated[Path, typer.Option(help="Folder (stac) or file (geojson).")],
+    form: Annotated[str, typer.Option("--format", help="stac or geojson.")] = "stac",
+    as_json: Json = False,
+) -> None:
+    """Write the catalog as a static STAC collection or as GeoJSON."""
+    from sarknowlip.corpus.export import export as export_corpus
+
+    if form not in {"stac", "geojson"}:
+        raise ConfigError(f"unknown format {form!r}", "choose stac or geojson")
+    count = export_corpus(corpus, out, "stac" if form == "stac" else "geojson")
+    emit({"items": count, "out": str(out)}, as_json, "export")

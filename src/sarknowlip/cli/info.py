@@ -1,0 +1,42 @@
+"""`sarknowlip info`."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from typing import Annotated, Any
+
+import typer
+
+from sarknowlip.cli.output import emit
+
+_LIBRARIES = ("torch", "transformers", "rasterio", "xarray-sentinel", "sarsen", "sarkit", "odc-geo")
+
+
+def info(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Show versions, hardware, and what can be read, trained and measured."""
+    import os
+
+    import rasterio
+    import torch
+
+    from sarknowlip import __version__
+    from sarknowlip.annotate.stages import STAGES
+    from sarknowlip.bench.tasks import TASKS
+    from sarknowlip.knowledge.sources import SOURCES
+    from sarknowlip.losses import LOSSES
+    from sarknowlip.sar.sensors import SENSORS
+    from sarknowlip.train.recipes import RECIPES
+
+    cuda = torch.cuda.is_available()
+    values: dict[str, Any] = {
+        "sarknowlip": __version__,
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "device": torch.cuda.get_device_name() if cuda else "cpu",
+        **{name: importlib.metadata.version(name) for name in _LIBRARIES},
+        "gdal": rasterio.__gdal_version__,
+    }
+    for table in (SENSORS, SOURCES, STAGES, LOSSES, RECIPES, TASKS):
+        values[f"{table.kind}s"] = ", ".join(table)
+    emit(values, as_json, "sarknowlip")

@@ -1,0 +1,54 @@
+"""How verbs speak: rich tables and progress bars for people, JSON for machines."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+console = Console(stderr=True)
+
+
+def emit(value: Mapping[str, Any], as_json: bool, title: str) -> None:
+    """Print a result: one JSON document on standard output, or a two-column table.
+
+    Args:
+        value: Result; nested values are shown as compact JSON in the table.
+        as_json: Whether a machine reads it.
+        title: Heading of the table.
+    """
+    if as_json:
+        sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+        return
+    table = Table(title=title, show_header=False, title_justify="left")
+    for key, content in value.items():
+        shown = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
+        table.add_row(str(key), shown)
+    Console().print(table)
+
+
+@contextlib.contextmanager
+def bar(label: str, quiet: bool = False) -> Iterator[Callable[[int, int, str], None]]:
+    """Yield a function (done, total, item) that drives a progress bar on standard error."""
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[item]}"),
+        console=console,
+        disable=quiet,
+        transient=not console.is_terminal,
+    ) as progress:
+        task = progress.add_task(label, total=None, item="")
+
+        def advance(done: int, total: int, item: str) -> None:
+            progress.update(task, completed=done, total=total, item=item[:48])
+
+        yield advance

@@ -1,0 +1,1 @@
+"""Rung 3: simulated scenes with known truth, written as products of real formats."""
