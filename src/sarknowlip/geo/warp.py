@@ -34,7 +34,7 @@ def aligned_window(source: GeoBox, target: GeoBox) -> tuple[int, int] | None:
     a, b = source.affine, target.affine
     if not np.allclose([a.a, a.b, a.d, a.e], [b.a, b.b, b.d, b.e], rtol=1e-9, atol=0):
         return None
-    column, row = (float(v) for v in apply_affine(~a, np.float64(b.c), np.float64(b.f)))
+    column, row = (float(v[0]) for v in apply_affine(~a, np.array([b.c]), np.array([b.f])))
     if abs(column - round(column)) > 1e-3 or abs(row - round(row)) > 1e-3:
         return None
     return round(row), round(column)
@@ -95,6 +95,7 @@ def warp(
             dst_nodata=np.nan,
             resampling=Resampling[method],
             num_threads=2,
+            tolerance=0.0,  # exact transform at every pixel: tiles must not depend on their block
         )
     except RasterioError as error:
         raise GeometryError(f"cannot warp to {target.crs}: {error}", "check the CRS") from error

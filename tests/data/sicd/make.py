@@ -195,7 +195,10 @@ AMPLITUDES = np.linspace(0.0, 25.5, 256) ** 1.5
 """Amplitude table of the AMP8I_PHS8I fixtures."""
 
 RADIOMETRIC = {
-    "NoiseLevel": {"NoiseLevelType": "ABSOLUTE", "NoisePoly": np.array([[-9.0, 0.001], [0.002, 0]])},
+    "NoiseLevel": {
+        "NoiseLevelType": "ABSOLUTE",
+        "NoisePoly": np.array([[-9.0, 0.001], [0.002, 0]]),
+    },
     "RCSSFPoly": np.array([[4.0e-3]]),
     "SigmaZeroSFPoly": np.array([[2.0e-2, 1.0e-5], [3.0e-5, 0.0]]),
     "BetaZeroSFPoly": np.array([[3.5e-2, 1.8e-5], [5.2e-5, 0.0]]),
@@ -355,7 +358,10 @@ def _radar(polarization: str) -> dict[str, Any]:
     return {
         "TxFrequency": {"Min": CENTER_HZ - half, "Max": CENTER_HZ + half},
         "TxPolarization": polarization.split(":", maxsplit=1)[0],
-        "RcvChannels": {"@size": 1, "ChanParameters": [{"@index": 1, "TxRcvPolarization": polarization}]},
+        "RcvChannels": {
+            "@size": 1,
+            "ChanParameters": [{"@index": 1, "TxRcvPolarization": polarization}],
+        },
     }
 
 
