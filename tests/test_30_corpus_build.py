@@ -88,7 +88,7 @@ def test_catalog_opens_elsewhere(corpus: Path) -> None:
     assert frame.geometry.is_valid.all()
     count, code = duckdb.sql(
         f"select count(*), any_value(\"proj:code\") from '{corpus / CATALOG}'"
-    ).fetchone()
+    ).fetchall()[0]
     assert (count, code) == (len(frame), "EPSG:32633")
     items = [pystac.Item.from_dict(i) for i in stac_table_to_items(pq.read_table(corpus / CATALOG))]
     assert {item.id for item in items} == set(frame["id"])
@@ -286,7 +286,8 @@ def test_full_disk_stops_the_build_and_the_next_one_completes_it(tmp_path: Path)
     (out / "tiles").mkdir(parents=True)
     if os.geteuid() == 0:
         code = (
-            "import resource, signal, sys; from pathlib import Path; sys.path.insert(0, sys.argv[3]);"
+            "import resource, signal, sys; from pathlib import Path;"
+            "sys.path.insert(0, sys.argv[3]);"
             "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
             "from test_30_corpus_build import CONFIG; from sarknowlip.corpus.build import build;"
             "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000));"

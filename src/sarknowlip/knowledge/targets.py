@@ -1,0 +1,218 @@
+"""From bright pixels to objects: where, how large, which way, how bright, on what ground."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pyproj import Geod
+from scipy.ndimage import find_objects, maximum
+
+from sarknowlip.geo.grid import lonlat_of_pixels
+from sarknowlip.knowledge.cfar import Detections
+from sarknowlip.knowledge.evidence import Box
+from sarknowlip.knowledge.windows import Floats, Mask
+from sarknowlip.sar.tile import TileImage
+
+NEAR_PX, FAR_PX = 3, 8
+"""The ground beside a target is looked at between these distances from its bounding box."""
+
+WATER_SHARE = 0.9
+LONGEST_SHIP_M = 500.0
+"""The longest ship afloat or ever built was 458 m (Seawise Giant)."""
+
+ELONGATED = 1.5
+LEAST_ORIENTED_PX = 6
+
+
+@dataclass(frozen=True)
+class Target:
+    """One bright object.
+
+    Attributes:
+        column: Centre, power-weighted, pixels from the left edge of the tile (centre of the first
+            pixel is 0.5).
+        row: Centre, pixels from the upper edge.
+        lon: Longitude of the centre, degrees.
+        lat: Latitude of the centre, degrees.
+        length_m: Extent along the main axis, metres; at least a pixel.
+        width_m: Extent across it.
+        orientation_deg: Bearing of the main axis from true north, clockwise, 0…180; None when the
+            object is not clearly elongated.
+        peak_db: Brightest pixel, decibels of the tile.
+        contrast_db: Brightest pixel over the background mean, dB.
+        pixels: Number of pixels.
+        box: Bounding box.
+        water_share: Share of water in the ground beside it; None if surfaces are unknown.
+    """
+
+    column: float
+    row: float
+    lon: float
+    lat: float
+    length_m: float
+    width_m: float
+    orientation_deg: float | None
+    peak_db: float
+    contrast_db: float
+    pixels: int
+    box: Box
+    water_share: float | None
+
+    @property
+    def is_ship_candidate(self) -> bool | None:
+        """Whether it stands alone on water and is no longer than a ship; None if unknown."""
+        if self.water_share is None:
+            return None
+        return self.water_share >= WATER_SHARE and self.length_m <= LONGEST_SHIP_M
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """Pixel geometry of one object before it is put on the map."""
+
+    column: float
+    row: float
+    axis: tuple[float, float]
+    length_m: float
+    width_m: float
+    pixels: int
+    box: Box
+
+
+def measure_targets(
+    tile: TileImage,
+    power: Floats,
+    detections: Detections,
+    gsd_m: tuple[float, float],
+    water: Mask | None,
+) -> list[Target]:
+    """Describe each detected object, the one of greatest contrast first.
+
+    Args:
+        tile: The tile, for its map grid.
+        power: Linear power the detector saw, shape (rows, columns).
+        detections: What it found.
+        gsd_m: Pixel width and height on the ground, metres.
+        water: Water pixels, or None if unknown.
+    """
+    if detections.count == 0:
+        return []
+    boxes = find_objects(detections.labels)
+    shapes = [
+        _shape(power, detections.labels, number, slices, gsd_m)
+        for number, slices in enumerate(boxes, start=1)
+    ]
+    numbers = np.arange(1, detections.count + 1)
+    peak = np.asarray(maximum(power, detections.labels, numbers))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        contrast = np.asarray(
+            maximum(power / detections.background, detections.labels, numbers), dtype=np.float64
+        )
+    lon, lat, bearing = _on_the_map(tile, shapes)
+    ground = _water_beside(shapes, detections, tile.valid, water)
+    targets = [
+        Target(
+            column=shape.column,
+            row=shape.row,
+            lon=float(lon[i]),
+            lat=float(lat[i]),
+            length_m=shape.length_m,
+            width_m=shape.width_m,
+            orientation_deg=float(bearing[i]) if _is_elongated(shape) else None,
+            peak_db=float(10 * np.log10(peak[i])),
+            contrast_db=float(10 * np.log10(contrast[i])),
+            pixels=shape.pixels,
+            box=shape.box,
+            water_share=ground[i],
+        )
+        for i, shape in enumerate(shapes)
+    ]
+    return sorted(targets, key=lambda t: (-round(t.contrast_db, 6), t.row, t.column))
+
+
+def _shape(
+    power: Floats,
+    labels: np.ndarray[tuple[int, int], np.dtype[np.int32]],
+    number: int,
+    slices: tuple[slice, slice],
+    gsd_m: tuple[float, float],
+) -> _Shape:
+    rows, columns = np.nonzero(labels[slices] == number)
+    weight = power[slices][rows, columns]
+    rows, columns = rows + slices[0].start, columns + slices[1].start
+    column = float(np.average(columns + 0.5, weights=weight))
+    row = float(np.average(rows + 0.5, weights=weight))
+    points = np.stack([(columns + 0.5) * gsd_m[0], (rows + 0.5) * gsd_m[1]])
+    points -= points.mean(axis=1, keepdims=True)
+    _, vectors = np.linalg.eigh(points @ points.T / points.shape[1])
+    main, across = vectors[:, 1], vectors[:, 0]
+    return _Shape(
+        column=column,
+        row=row,
+        axis=(float(main[0] / gsd_m[0]), float(main[1] / gsd_m[1])),
+        length_m=_extent(points, main, gsd_m),
+        width_m=_extent(points, across, gsd_m),
+        pixels=len(rows),
+        box=(slices[1].start, slices[0].start, slices[1].stop, slices[0].stop),
+    )
+
+
+def _extent(points: Floats, axis: Floats, gsd_m: tuple[float, float]) -> float:
+    """Return the extent along a unit vector, from pixel edge to pixel edge."""
+    along = axis @ points
+    pixel = float(np.hypot(axis[0] * gsd_m[0], axis[1] * gsd_m[1]))
+    return float(along.max() - along.min()) + pixel
+
+
+def _is_elongated(shape: _Shape) -> bool:
+    return shape.pixels >= LEAST_ORIENTED_PX and shape.length_m >= ELONGATED * shape.width_m
+
+
+def _on_the_map(tile: TileImage, shapes: Sequence[_Shape]) -> tuple[Floats, Floats, Floats]:
+    """Return longitude, latitude and axis bearing (0…180°) of each object."""
+    centre = np.array([[s.column, s.row] for s in shapes]).T
+    axis = np.array([s.axis for s in shapes]).T
+    end = centre + axis / np.hypot(*axis)
+    lon, lat = lonlat_of_pixels(
+        tile.geobox, np.concatenate([centre[0], end[0]]), np.concatenate([centre[1], end[1]])
+    )
+    n = len(shapes)
+    azimuth, _, _ = Geod(ellps="WGS84").inv(lon[:n], lat[:n], lon[n:], lat[n:])
+    return lon[:n], lat[:n], np.mod(np.asarray(azimuth), 180.0)
+
+
+def _water_beside(
+    shapes: Sequence[_Shape], detections: Detections, valid: Mask, water: Mask | None
+) -> list[float | None]:
+    """Return the water share of the pixels around each object's box, by summed-area tables."""
+    if water is None:
+        return [None] * len(shapes)
+    counted = valid & (detections.labels == 0)
+    total, wet = _summed(counted), _summed(counted & water)
+    shares: list[float | None] = []
+    for shape in shapes:
+        far, near = _widened(shape.box, FAR_PX, valid.shape), _widened(
+            shape.box, NEAR_PX, valid.shape
+        )
+        count = _within(total, far) - _within(total, near)
+        share = (_within(wet, far) - _within(wet, near)) / count if count > 0 else None
+        shares.append(share)
+    return shares
+
+
+def _summed(mask: Mask) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+    table = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), dtype=np.int64)
+    table[1:, 1:] = mask.cumsum(axis=0).cumsum(axis=1)
+    return table
+
+
+def _widened(box: Box, by: int, shape: tuple[int, ...]) -> Box:
+    x0, y0, x1, y1 = box
+    return max(0, x0 - by), max(0, y0 - by), min(shape[1], x1 + by), min(shape[0], y1 + by)
+
+
+def _within(table: np.ndarray[tuple[int, int], np.dtype[np.int64]], box: Box) -> int:
+    x0, y0, x1, y1 = box
+    return int(table[y1, x1] - table[y0, x1] - table[y1, x0] + table[y0, x0])
