@@ -25,7 +25,7 @@ unit: $(READY)
 	$(BIN)/pytest -n 2 --dist loadfile
 
 bench: $(READY)
-	$(BIN)/pytest benchmarks -p no:xdist --benchmark-only
+	$(BIN)/pytest benchmarks -p no:xdist -s
 
 # torch goes first and alone: a range would let pip fetch a build with gigabytes of CUDA.
 $(READY): pyproject.toml constraints.txt

@@ -27,14 +27,14 @@ from pyproj.exceptions import ProjError
 from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
-from sarknowlip.core.errors import GeometryError, ProductError
+from sarknowlip.core.errors import GeometryError
 from sarknowlip.geo.footprint import extent_footprint
 from sarknowlip.geo.grid import ground_sample_distance
 from sarknowlip.geo.raster import guarded
 from sarknowlip.geo.warp import sample, source_window, warp
 
-GEOID_RMS_M = 30.6
-"""Root mean square of the undulation of EGM96 over the globe (NASA/TP-1998-206861, section 11)."""
+GEOID_SPREAD_M = 30.0
+"""Rough root mean square of the geoid's undulation over the globe; EGM96 spans −107…+85 m."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -81,7 +81,9 @@ class Elevation:
         horizontal = crs.to_2d() if not crs.is_compound else crs.sub_crs_list[0]
         grid = GeoBox(shape, affine, horizontal.to_wkt())
         if not extent_footprint(grid).intersects(covers):
-            raise GeometryError(f"{path} does not cover the product", "give an elevation model there")
+            raise GeometryError(
+                f"{path} does not cover the product", "give an elevation model there"
+            )
         if not crs.is_compound and len(crs.axis_info) == 3:
             return cls(path, grid, None, 0.0, "ellipsoid", 0.0)
         if crs.is_compound and _proj_converts(crs, covers):
@@ -94,7 +96,7 @@ class Elevation:
             path,
             crs.sub_crs_list[1].name if crs.is_compound else "not stated",
         )
-        return cls(path, grid, None, 0.0, _datum_name(crs), GEOID_RMS_M)
+        return cls(path, grid, None, 0.0, _datum_name(crs), GEOID_SPREAD_M)
 
     def on(self, target: GeoBox) -> npt.NDArray[np.float64]:
         """Return heights on a map grid, metres, shape (rows, columns); NaN where unknown.
@@ -143,7 +145,8 @@ class Elevation:
         rows, columns = np.mgrid[window[0], window[1]]
         x, y = self.grid.affine * (columns + 0.5, rows + 0.5)
         convert = Transformer.from_crs(self.compound, 4979, always_xy=True, allow_ballpark=False)
-        return np.asarray(convert.transform(x, y, heights)[2])
+        ellipsoidal = np.asarray(convert.transform(x, y, heights)[2])
+        return np.where(np.isfinite(ellipsoidal), ellipsoidal, np.nan)
 
 
 def _proj_converts(crs: CRS, covers: BaseGeometry) -> bool:
@@ -164,6 +167,3 @@ def _datum_name(crs: CRS) -> str | None:
         return None
     name = crs.sub_crs_list[1].name
     return next((datum for datum in ("EGM2008", "EGM96") if datum in name), None)
-
-
-__all__ = ["GEOID_RMS_M", "Elevation"]

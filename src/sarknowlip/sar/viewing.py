@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
-import sarkit.wgs84 as wgs84
+from sarkit import wgs84
 
 from sarknowlip.core.errors import ProductError
 from sarknowlip.sar.product import Acquisition, Polarization, ReadOptions

@@ -1,0 +1,360 @@
+"""What a Sentinel-1 SAFE folder holds: manifest, files, and the annotation of one swath.
+
+Field names and meanings follow the Sentinel-1 Product Specification (S1-RS-MDA-52-7441, 3.9), which
+xarray-sentinel's schemas type. Times are UTC.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, get_args
+from xml.etree import ElementTree
+
+import numpy as np
+import numpy.typing as npt
+import xmlschema
+from xarray_sentinel import esa_safe
+
+from sarknowlip.core.errors import ProductError
+from sarknowlip.sar.product import Polarization
+
+Floats = npt.NDArray[np.float64]
+
+MANIFEST = "manifest.safe"
+FETCH_AGAIN = "the product is incomplete or damaged; fetch it again"
+MODES = ("IW", "EW", "SM")
+
+_KINDS = {
+    "s1Level1ProductSchema": "annotation",
+    "s1Level1CalibrationSchema": "calibration",
+    "s1Level1NoiseSchema": "noise",
+    "s1Level1MeasurementSchema": "measurement",
+}
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """The files of one image: one swath in one polarisation.
+
+    Attributes:
+        swath: "IW", "IW1", "S3", …
+        polarization: Transmit and receive.
+        annotation: Annotation XML.
+        measurement: GeoTIFF of digital numbers.
+        calibration: Calibration table, None if the folder holds none.
+        noise: Noise table, None if the folder holds none.
+    """
+
+    swath: str
+    polarization: Polarization
+    annotation: Path
+    measurement: Path
+    calibration: Path | None
+    noise: Path | None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What manifest.safe says, and the images whose files are there.
+
+    Attributes:
+        platform: Letter of the unit: "A", "B", "C", "D".
+        mode: "IW", "EW" or "SM".
+        product_type: "GRD" or "SLC".
+        orbit_state: "ascending" or "descending".
+        absolute_orbit: Orbit number at the start.
+        relative_orbit: Relative orbit number at the start.
+        start: Start of the acquisition.
+        stop: End of the acquisition.
+        images: Swath by swath, polarisations as the manifest lists them.
+    """
+
+    platform: str
+    mode: str
+    product_type: str
+    orbit_state: str
+    absolute_orbit: int
+    relative_orbit: int
+    start: datetime
+    stop: datetime
+    images: tuple[ImageFiles, ...]
+
+
+@dataclass(frozen=True)
+class Bursts:
+    """The bursts of a TOPS SLC image.
+
+    Attributes:
+        start_s: Azimuth time of each burst's first line, seconds after the image's first line.
+        lines: Raster lines per burst.
+        first_valid: First valid sample of each raster line, −1 if none, shape (bursts · lines,).
+        last_valid: Last valid sample of each raster line, −1 if none.
+    """
+
+    start_s: Floats
+    lines: int
+    first_valid: npt.NDArray[np.int64]
+    last_valid: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TiePoints:
+    """The geolocation grid of an annotation, shape (rows, columns) unless noted.
+
+    Attributes:
+        line: Raster lines, shape (rows,).
+        pixel: Raster pixels, shape (columns,).
+        azimuth_s: Zero-Doppler time, seconds after the image's first line.
+        range_s: Two-way slant range time, seconds.
+        lon: Longitude, degrees.
+        lat: Latitude, degrees.
+        height: Height above the WGS 84 ellipsoid, metres.
+        incidence: Incidence angle on the ellipsoid, degrees.
+    """
+
+    line: Floats
+    pixel: Floats
+    azimuth_s: Floats
+    range_s: Floats
+    lon: Floats
+    lat: Floats
+    height: Floats
+    incidence: Floats
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """What the annotation of one swath says; both polarisations of a swath share it.
+
+    Attributes:
+        path: File.
+        shape: Raster lines and pixels.
+        first_line: Zero-Doppler time of the first line.
+        line_interval_s: Azimuth time between lines.
+        range_start_s: Two-way slant range time of the first sample.
+        sampling_hz: Range sampling rate.
+        spacing_m: Pixel spacing in range (slant for SLC, ground for GRD) and azimuth.
+        frequency_ghz: Carrier frequency.
+        heading: Direction of flight, degrees clockwise from north, 0…360.
+        incidence: Incidence angle at mid-swath, degrees.
+        noise_removed: Whether the processor already subtracted thermal noise.
+        processing: Per sub-swath, range and azimuth processing parameters.
+        merges: Per sub-swath, first and last pixel in a GRD image; empty for SLC and SM.
+        ties: Geolocation grid.
+        bursts: Bursts of a TOPS SLC image, else None.
+    """
+
+    path: Path
+    shape: tuple[int, int]
+    first_line: np.datetime64
+    line_interval_s: float
+    range_start_s: float
+    sampling_hz: float
+    spacing_m: tuple[float, float]
+    frequency_ghz: float
+    heading: float
+    incidence: float
+    noise_removed: bool
+    processing: tuple[dict[str, Any], ...]
+    merges: dict[str, tuple[int, int]]
+    ties: TiePoints
+    bursts: Bursts | None
+
+
+@contextmanager
+def parsing(path: Path) -> Iterator[None]:
+    """Turn whatever parsers raise about one XML file into a `ProductError` that names it."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise ProductError(f"missing {path}", FETCH_AGAIN) from error
+    except ElementTree.ParseError as error:
+        raise ProductError(f"{path} is not XML: {error}", FETCH_AGAIN) from error
+    except (
+        ValueError, KeyError, TypeError, IndexError, AssertionError, OSError,
+        xmlschema.XMLSchemaException,
+    ) as error:  # fmt: skip
+        detail = f"{type(error).__name__}: {error}"
+        raise ProductError(f"{path} lacks what a SAFE file holds: {detail}", FETCH_AGAIN) from error
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read manifest.safe and find the images whose annotation and measurement are there.
+
+    An image of which the folder holds neither, or no measurement, is left out; a warning says so.
+
+    Raises:
+        ProductError: No manifest, not Sentinel-1 GRD or SLC of IW, EW or SM, a measurement without
+            its annotation, or no measurement at all.
+    """
+    path = folder / MANIFEST
+    with parsing(path), path.open("rb") as handle:
+        root = ElementTree.parse(handle).getroot()
+        if esa_safe.findtext(root, ".//safe:platform/safe:familyName") != "SENTINEL-1":
+            raise ProductError(f"{path} is not of Sentinel-1", "check the path")
+        mode = esa_safe.findtext(root, ".//s1sarl1:instrumentMode/s1sarl1:mode")
+        product_type = esa_safe.findtext(root, ".//s1sarl1:productType")
+        if mode not in MODES or product_type not in {"GRD", "SLC"}:
+            raise ProductError(
+                f"{path} is a {mode} {product_type} product", "only IW, EW and SM GRD and SLC are read"
+            )
+        order = esa_safe.findall(root, ".//s1sarl1:transmitterReceiverPolarisation")
+        return Manifest(
+            platform=esa_safe.findtext(root, ".//safe:platform/safe:number"),
+            mode=mode,
+            product_type=product_type,
+            orbit_state=esa_safe.findtext(root, ".//s1:pass").lower(),
+            absolute_orbit=int(esa_safe.findtext(root, ".//safe:orbitNumber")),
+            relative_orbit=int(esa_safe.findtext(root, ".//safe:relativeOrbitNumber")),
+            start=_moment(esa_safe.findtext(root, ".//safe:startTime")),
+            stop=_moment(esa_safe.findtext(root, ".//safe:stopTime")),
+            images=_images(folder, root, order),
+        )
+
+
+def read_annotation(path: Path) -> Annotation:
+    """Read the annotation of one image.
+
+    Raises:
+        ProductError: The file is absent, not XML, or incomplete.
+    """
+    with parsing(path):
+        product = esa_safe.parse_tag(path, "//productInformation")
+        image = esa_safe.parse_tag(path, "//imageInformation")
+        processing = esa_safe.parse_tag(path, "//processingInformation")
+        first_line = np.datetime64(image["productFirstLineUtcTime"], "ns")
+        return Annotation(
+            path=path,
+            shape=(int(image["numberOfLines"]), int(image["numberOfSamples"])),
+            first_line=first_line,
+            line_interval_s=float(image["azimuthTimeInterval"]),
+            range_start_s=float(image["slantRangeTime"]),
+            sampling_hz=float(product["rangeSamplingRate"]),
+            spacing_m=(float(image["rangePixelSpacing"]), float(image["azimuthPixelSpacing"])),
+            frequency_ghz=float(product["radarFrequency"]) / 1e9,
+            heading=float(product["platformHeading"]) % 360.0,
+            incidence=float(image["incidenceAngleMidSwath"]),
+            noise_removed=bool(processing["thermalNoiseCorrectionPerformed"]),
+            processing=tuple(processing["swathProcParamsList"]["swathProcParams"]),
+            merges=_merges(path),
+            ties=_tie_points(path, first_line),
+            bursts=_bursts(esa_safe.parse_tag(path, "//swathTiming"), first_line),
+        )
+
+
+def image_shape(path: Path) -> tuple[int, int]:
+    """Return only the number of raster lines and pixels that an annotation states.
+
+    Raises:
+        ProductError: The file is absent, not XML, or incomplete.
+    """
+    with parsing(path):
+        image = esa_safe.parse_tag(path, "//imageInformation")
+        return int(image["numberOfLines"]), int(image["numberOfSamples"])
+
+
+def _images(folder: Path, root: ElementTree.Element, order: list[str]) -> tuple[ImageFiles, ...]:
+    """Return the images that are complete, sorted by swath and the manifest's polarisations."""
+    listed: dict[tuple[str, str], dict[str, Path]] = {}
+    for entry in root.iterfind(".//dataObjectSection/dataObject"):
+        kind = _KINDS.get(entry.attrib["repID"])
+        location = entry.find(".//fileLocation")
+        if kind is None or location is None:
+            continue
+        path = folder / location.attrib["href"]
+        _, swath, polarization, _ = esa_safe.parse_annotation_filename(path.name)
+        listed.setdefault((swath.upper(), polarization.upper()), {})[kind] = path
+    found: list[ImageFiles] = []
+    absent: list[Path] = []
+    for (swath, polarization), files in sorted(
+        listed.items(), key=lambda item: (item[0][0], order.index(item[0][1]))
+    ):
+        if polarization not in get_args(Polarization):
+            raise ProductError(f"{folder} has polarisation {polarization}", "it is not supported")
+        measurement, annotation = files["measurement"], files["annotation"]
+        if not measurement.is_file():
+            _LOG.warning("%s is absent: %s %s is left out", measurement, swath, polarization)
+            absent.append(measurement)
+            continue
+        if not annotation.is_file():
+            raise ProductError(f"missing {annotation}", FETCH_AGAIN)
+        tables = {k: p for k, p in files.items() if p.is_file()}
+        found.append(
+            ImageFiles(
+                swath,
+                polarization,  # type: ignore[arg-type]
+                annotation,
+                measurement,
+                tables.get("calibration"),
+                tables.get("noise"),
+            )
+        )
+    if not found:
+        raise ProductError(
+            f"missing {absent[0]}" if absent else f"{folder} lists no measurement", FETCH_AGAIN
+        )
+    return tuple(found)
+
+
+def _merges(path: Path) -> dict[str, tuple[int, int]]:
+    merges = {}
+    for merge in esa_safe.parse_tag_as_list(path, "//swathMerge"):
+        bounds = merge["swathBoundsList"]["swathBounds"]
+        first = min(int(part["firstRangeSample"]) for part in bounds)
+        merges[merge["swath"]] = (first, max(int(part["lastRangeSample"]) for part in bounds))
+    return merges
+
+
+def _tie_points(path: Path, first_line: np.datetime64) -> TiePoints:
+    points = esa_safe.parse_tag_as_list(path, "//geolocationGridPoint")
+    points.sort(key=lambda point: (point["line"], point["pixel"]))
+    line, pixel = (sorted({int(p[name]) for p in points}) for name in ("line", "pixel"))
+    shape = (len(line), len(pixel))
+    if min(shape) < 2 or len(points) != shape[0] * shape[1]:
+        raise ValueError(f"geolocation grid of {len(points)} points is not regular")
+
+    def field(name: str) -> Floats:
+        return np.array([float(point[name]) for point in points]).reshape(shape)
+
+    return TiePoints(
+        line=np.array(line, dtype=np.float64),
+        pixel=np.array(pixel, dtype=np.float64),
+        azimuth_s=np.array(
+            [_seconds(point["azimuthTime"], first_line) for point in points]
+        ).reshape(shape),
+        range_s=field("slantRangeTime"),
+        lon=field("longitude"),
+        lat=field("latitude"),
+        height=field("height"),
+        incidence=field("incidenceAngle"),
+    )
+
+
+def _bursts(timing: dict[str, Any], first_line: np.datetime64) -> Bursts | None:
+    if timing["burstList"]["@count"] == 0:
+        return None
+    bursts = timing["burstList"]["burst"]
+
+    def samples(name: str) -> npt.NDArray[np.int64]:
+        return np.array(" ".join(burst[name]["$"] for burst in bursts).split(), dtype=np.int64)
+
+    return Bursts(
+        start_s=np.array([_seconds(burst["azimuthTime"], first_line) for burst in bursts]),
+        lines=int(timing["linesPerBurst"]),
+        first_valid=samples("firstValidSample"),
+        last_valid=samples("lastValidSample"),
+    )
+
+
+def _seconds(moment: str, since: np.datetime64) -> float:
+    return float((np.datetime64(moment, "ns") - since) / np.timedelta64(1, "s"))
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
