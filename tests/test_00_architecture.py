@@ -25,6 +25,7 @@ RUNG = {
     "train": 7,
     "bench": 7,
     "search": 7,
+    "pipeline": 8,
     "serve": 8,
     "cli": 9,
 }

@@ -70,6 +70,11 @@ def nearest_city(lon: float, lat: float) -> tuple[City, float]:
     return cities[int(position)], float(2 * EARTH_RADIUS_KM * np.arcsin(min(1.0, chord / 2)))
 
 
+def city_points() -> npt.NDArray[np.float64]:
+    """Return longitudes and latitudes of all cities, degrees, shape (cities, 2)."""
+    return np.array([(city.lon, city.lat) for city in _index()[0]])
+
+
 def find_city(name: str) -> City | None:
     """Return the most populous city of that name (case-insensitive), or None."""
     wanted = name.casefold()
