@@ -149,12 +149,14 @@ class ModelledProduct(SarProduct):
                 error_m = math.hypot(error_m or 0.0, shift)
         self.geocoding = Geocoding(method="sensor-model", vertical_datum=datum, error_m=error_m)
 
-    def _incidence_range(self) -> tuple[float, float]:
-        """Return the least and the greatest incidence angle along the outline, degrees."""
+    def _incidences(self) -> tuple[float, float, float]:
+        """Return the least, the central and the greatest incidence angle, degrees."""
         rows, columns = self._edge()
+        middle = Polygon(np.column_stack([columns, rows])).centroid
+        rows, columns = np.append(rows, middle.y), np.append(columns, middle.x)
         ground = self._geometry.to_ground(rows, columns, np.full(rows.shape, self._height_m))
         angles = incidence_deg(self._geometry.platform(rows, columns), ground)
-        return float(angles.min()), float(angles.max())
+        return float(angles.min()), float(angles[-1]), float(angles.max())
 
     def _read(self, rows: slice, columns: slice) -> Power:
         power = self._detected(self._image.read(rows, columns))

@@ -4,6 +4,8 @@ The geometry is physical: a circular orbit at 514 km in an inertial frame, seen 
 Earth, a fifth-order position polynomial through it, and the image grid that a polar-format
 (spotlight) or a range-migration (stripmap) processor would state for it. Only pixels are made up:
 thermal clutter, a constant, or point targets with the impulse response that the metadata claims.
+Where a point target appears follows from the distances that the antenna measured to it, by numeric
+means of this file alone: not from sarkit's or this package's projections.
 
     python tests/data/sicd/make.py OUT.ntf
 """
@@ -23,6 +25,7 @@ import numpy.typing as npt
 import sarkit.sicd as sicd
 import sarkit.wgs84 as wgs84
 from numpy.polynomial import polynomial
+from scipy import optimize
 
 LIGHT = 299_792_458.0
 EARTH_RATE = np.array([0.0, 0.0, wgs84.NOMINAL_MEAN_ANGULAR_VELOCITY])
@@ -34,6 +37,16 @@ START = datetime(2024, 5, 17, 9, 41, 12, 250000, tzinfo=UTC)
 
 Vector = npt.NDArray[np.float64]
 Point = tuple[float, float, float]
+Target = tuple[float, float, float, float]
+"""Longitude and latitude in degrees, height above the ellipsoid in metres, amplitude."""
+
+OFFSETS = {
+    "ARPPosSCPCOA": np.array([3.0, -2.0, 1.0]),
+    "ARPVel": np.array([0.01, 0.02, -0.01]),
+    "TxTimeSCPCOA": 0.0,
+    "RcvTimeSCPCOA": 1e-8,
+}
+"""Adjustable parameter offsets: what must be added to the stated antenna path and timing."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +70,17 @@ class Collect:
     def position(self, t: float | Vector) -> Vector:
         """Return ECEF positions, shape (…, 3)."""
         return np.moveaxis(polynomial.polyval(np.asarray(t), self.arp), 0, -1)
+
+    def adjusted(self) -> Collect:
+        """Return the pass with `OFFSETS` applied to the antenna's position and velocity."""
+        arp = self.arp.copy()
+        arp[0] += OFFSETS["ARPPosSCPCOA"] - OFFSETS["ARPVel"] * self.t_coa
+        arp[1] += OFFSETS["ARPVel"]
+        return dataclasses.replace(self, arp=arp)
+
+    def distance(self, t: float | Vector, ground: Vector) -> Vector:
+        """Return metres from the antenna to an ECEF point."""
+        return np.asarray(np.linalg.norm(self.position(t) - ground, axis=-1))
 
     def velocity(self, t: float | Vector) -> Vector:
         """Return ECEF velocities, shape (…, 3)."""
@@ -125,10 +149,10 @@ def make_sicd(
     path: Path,
     *,
     passing: Collect | None = None,
-    shape: tuple[int, int] = (256, 320),
+    shape: tuple[int, int] = (160, 200),
     grid: str = "PFA",
     pixel_type: str = "RE32F_IM32F",
-    points: Sequence[Point] = (),
+    points: Sequence[Target] = (),
     constant: float | None = None,
     clutter: float = 1.0,
     radiometric: dict[str, Any] | None = None,
@@ -147,8 +171,7 @@ def make_sicd(
         shape: Rows and columns.
         grid: "PFA" (spotlight, RGAZIM) or "INCA" (stripmap, RGZERO, centre of aperture varies).
         pixel_type: Any of the three that SICD allows.
-        points: Point targets as (row coordinate, column coordinate, amplitude), metres from the
-            scene centre.
+        points: Point targets.
         constant: Amplitude of every pixel, instead of clutter.
         clutter: Mean power of complex Gaussian clutter.
         radiometric: Content of the Radiometric block; None for all three backscatter polynomials
@@ -169,13 +192,12 @@ def make_sicd(
     if errors:
         root["ErrorStatistics"] = {"CompositeSCP": {"Rg": 0.8, "Az": 0.5, "RgAz": 0.1}}
     if offsets:
-        root["ErrorStatistics"]["AdjustableParameterOffsets"] = {
-            "ARPPosSCPCOA": np.array([3.0, -2.0, 1.0]),
-            "ARPVel": np.array([0.01, 0.02, -0.01]),
-            "TxTimeSCPCOA": 0.0,
-            "RcvTimeSCPCOA": 1e-8,
-        }
-    pixels = _pixels(shape, points, constant, clutter, seed)
+        root["ErrorStatistics"]["AdjustableParameterOffsets"] = OFFSETS
+    responses = [
+        (*image_coordinates(passing, grid, place, offsets=offsets), amplitude)
+        for *place, amplitude in points
+    ]
+    pixels = _pixels(shape, responses, constant, clutter, seed)
     if valid_data is not None:
         pixels[~_inside(shape, valid_data, first)] = 0
     security = {"security": {"clas": "U"}}
@@ -204,6 +226,43 @@ RADIOMETRIC = {
     "BetaZeroSFPoly": np.array([[3.5e-2, 1.8e-5], [5.2e-5, 0.0]]),
     "GammaZeroSFPoly": np.array([[2.4e-2, 1.2e-5], [3.7e-5, 0.0]]),
 }
+
+
+def image_coordinates(
+    passing: Collect, grid: str, place: Sequence[float], *, offsets: bool = False
+) -> tuple[float, float]:
+    """Return where a ground point is imaged, metres from the scene centre (rows, columns).
+
+    A polar-format image puts a point where a plane wave front has, around the centre of aperture,
+    the range that was measured to the point less that to the scene centre; a range-migration image
+    puts it at the time and range of closest approach.
+
+    Args:
+        passing: Orbit and scene as the file states them.
+        grid: "PFA" or "INCA".
+        place: Longitude, latitude, height.
+        offsets: Whether the true path and timing differ from the stated ones by `OFFSETS`.
+    """
+    ground = wgs84.geodetic_to_cartesian([place[1], place[0], place[2]])
+    true = passing.adjusted() if offsets else passing
+    late = LIGHT / 2 * (OFFSETS["RcvTimeSCPCOA"] - OFFSETS["TxTimeSCPCOA"]) if offsets else 0.0
+    if grid == "INCA":
+
+        def closing(t: float) -> float:
+            return float((true.position(t) - ground) @ true.velocity(t))
+
+        t = optimize.brentq(closing, -5.0, passing.duration + 5.0, xtol=1e-12)
+        row = true.distance(t, ground) - late - passing.distance(passing.t_coa, passing.scp)
+        return float(row), (t - passing.t_coa) / _seconds_per_metre(passing)
+    t = passing.t_coa + np.array([-0.01, 0.01])
+    measured = true.distance(t, ground) - late - passing.distance(t, passing.scp)
+    block = _polar_format(passing)["PFA"]
+    angle = polynomial.polyval(t, block["PolarAngPoly"])
+    stretch = polynomial.polyval(angle, block["SpatialFreqSFPoly"])
+    row, column = np.linalg.solve(
+        stretch[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1), measured
+    )
+    return float(row), float(column)
 
 
 def _pixels(

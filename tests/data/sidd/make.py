@@ -18,13 +18,15 @@ import numpy as np
 import numpy.typing as npt
 import sarkit.sidd as sidd
 import sarkit.wgs84 as wgs84
+from scipy import optimize
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from data.sicd.make import START, Collect, Vector, collect, make_sicd
+from data.sicd.make import START, Collect, Target, Vector, collect, make_sicd
 
 SPACING_M = 0.6
+SPACING_ARCSEC = (0.02, 0.025)
 NAMESPACE = "urn:SIDD:3.0.0"
 ISM = "urn:us:gov:ic:ism:13"
 COMMON = "urn:SICommon:1.0"
@@ -46,7 +48,7 @@ def make_sidd(
     shape: tuple[int, int] = (240, 300),
     pixel_type: str = "MONO8I",
     projection: str = "plane",
-    points: Sequence[tuple[float, float, float]] = (),
+    points: Sequence[Target] = (),
     background: int = 10,
     polarization: tuple[str, str] = ("V", "V"),
     valid_data: Sequence[tuple[int, int]] | None = None,
@@ -61,7 +63,7 @@ def make_sidd(
         shape: Rows and columns.
         pixel_type: "MONO8I", "MONO16I", "MONO8LU" or "RGB24I".
         projection: "plane" (PGD) or "geographic" (GGD, north up).
-        points: Bright points as (row, column, amplitude); pixel centres are whole.
+        points: Point targets.
         background: Value of all other pixels.
         polarization: Transmit and receive.
         valid_data: Vertices (row, column) of the valid region; None for the whole image.
@@ -88,8 +90,44 @@ def make_sidd(
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as handle, sidd.NitfWriter(handle, metadata) as writer:
-        writer.write_image(0, _pixels(shape, pixel_type, points, background))
+        spots = [
+            (*image_position(passing, shape, projection, place), amplitude)
+            for *place, amplitude in points
+        ]
+        writer.write_image(0, _pixels(shape, pixel_type, spots, background))
     return path
+
+
+def image_position(
+    passing: Collect, shape: tuple[int, int], projection: str, place: Sequence[float]
+) -> tuple[float, float]:
+    """Return the row and column at which a ground point appears; pixel centres are whole.
+
+    In the product plane it lies where the plane has the point's range and range rate at the centre
+    of aperture; a geographic grid has it at its longitude and latitude.
+    """
+    lon, lat, height = place
+    middle = shape[0] // 2, shape[1] // 2
+    if projection == "geographic":
+        south, east = passing.scp_llh[0] - lat, lon - passing.scp_llh[1]
+        down, across = south * 3600 / SPACING_ARCSEC[0], east * 3600 / SPACING_ARCSEC[1]
+        return middle[0] + down, middle[1] + across
+    position, velocity = passing.position(passing.t_coa), passing.velocity(passing.t_coa)
+    row, column = plane_axes(passing)
+
+    def seen(ground: Vector) -> Vector:
+        sight = ground - position
+        distance = np.linalg.norm(sight)
+        return np.array([distance, sight @ velocity / distance])
+
+    wanted = seen(wgs84.geodetic_to_cartesian([lat, lon, height]))
+    found = optimize.root(
+        lambda at: seen(passing.scp + SPACING_M * (at[0] * row + at[1] * column)) - wanted,
+        [0.0, 0.0],
+        tol=1e-12,
+    )
+    assert np.abs(found.fun).max() < 1e-6, found.message
+    return middle[0] + float(found.x[0]), middle[1] + float(found.x[1])
 
 
 def _source(path: Path, passing: Collect) -> Any:
@@ -235,7 +273,7 @@ def _measurement(
         grid = {
             "GeographicProjection": {
                 "ReferencePoint": reference,
-                "SampleSpacing": np.array([0.02, 0.025]),
+                "SampleSpacing": np.array(SPACING_ARCSEC),
                 "TimeCOAPoly": time,
             }
         }

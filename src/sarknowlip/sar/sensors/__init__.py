@@ -33,6 +33,8 @@ def open_product(path: Path, options: ReadOptions | None = None) -> SarProduct:
     """
     if not path.exists():
         raise ProductError(f"no such file or folder: {path}", "check the path")
+    if path.is_file() and path.stat().st_size == 0:
+        raise ProductError(f"{path} is empty (0 bytes)", "fetch it again")
     sensor = recognise(path)
     if sensor is None:
         known = ", ".join(SENSORS)

@@ -7,7 +7,8 @@ Radiometry: pixel power |complex|² times SigmaZeroSFPoly, GammaZeroSFPoly or Be
 the backscatter coefficient. When the wanted polynomial is absent it is derived from another one
 with slope and grazing angles at the scene centre (σ⁰ = β⁰·cos slope = γ⁰·sin graze), as sarpy does.
 A product without any of the three is uncalibrated "amplitude". RCSSFPoly alone does not calibrate:
-it is meant for point targets.
+it is meant for point targets. Pixels outside ImageData/ValidData, and floating-point pixels that
+are exactly zero, are no data.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ _MANDATORY = (
     "ImageData/FirstCol", "Grid/Type", "Grid/TimeCOAPoly", "Grid/Row/UVectECF", "Grid/Row/SS",
     "Grid/Col/UVectECF", "Grid/Col/SS", "Position/ARPPoly", "SCPCOA/SCPTime", "SCPCOA/ARPPos",
     "SCPCOA/ARPVel", "SCPCOA/SideOfTrack", "SCPCOA/GrazeAng", "SCPCOA/SlopeAng",
-    "SCPCOA/IncidenceAng", "ImageFormation/ImageFormAlgo",
+    "ImageFormation/ImageFormAlgo",
 )  # fmt: skip
 
 
@@ -211,10 +212,9 @@ class SicdProduct(ModelledProduct):
             calibrated=product._calibration.scale is not None,
             noise_removed=product._calibration.noise_db is not None,
         )
-        product.acquisition = _acquisition(metadata, options, product._incidence_range())
-        product._use_elevation(
-            options, metadata.need("SCPCOA/IncidenceAng"), _error_m(metadata, geometry)
-        )
+        incidences = product._incidences()
+        product.acquisition = _acquisition(metadata, options, incidences)
+        product._use_elevation(options, incidences[1], _error_m(metadata, geometry))
         return product
 
     _calibration: Calibration
@@ -226,7 +226,9 @@ class SicdProduct(ModelledProduct):
         if stored.dtype.names is not None:
             parts = stored["real"].astype(np.float32), stored["imag"].astype(np.float32)
         else:
+            # Noise makes an exact zero impossible: it pads.
             native = stored.astype(np.complex64)
+            native[native == 0] = np.nan
             parts = native.real, native.imag
         return np.asarray(parts[0] ** 2 + parts[1] ** 2, dtype=np.float32)
 
@@ -271,7 +273,7 @@ def _amplitudes(metadata: Metadata, pixel_type: str) -> Floats | None:
 
 
 def _acquisition(
-    metadata: Metadata, options: ReadOptions, incidence_range: tuple[float, float]
+    metadata: Metadata, options: ReadOptions, incidences: tuple[float, float, float]
 ) -> Acquisition:
     position, velocity = metadata.need("SCPCOA/ARPPos"), metadata.need("SCPCOA/ARPVel")
     sides: dict[str, Literal["left", "right"]] = {"L": "left", "R": "right"}
@@ -298,9 +300,9 @@ def _acquisition(
         "sar:resolution_azimuth": metadata.get("Grid/Col/ImpRespWid"),
         "sar:observation_direction": sides.get(metadata.need("SCPCOA/SideOfTrack")),
         "sat:orbit_state": viewing.orbit_state(position, velocity),
-        "view:incidence_angle": metadata.need("SCPCOA/IncidenceAng"),
-        "sarknowlip:incidence_near": incidence_range[0],
-        "sarknowlip:incidence_far": incidence_range[1],
+        "sarknowlip:incidence_near": incidences[0],
+        "view:incidence_angle": incidences[1],
+        "sarknowlip:incidence_far": incidences[2],
         "sarknowlip:heading": viewing.heading_deg(position, velocity),
     }
     return viewing.completed(stated, options)

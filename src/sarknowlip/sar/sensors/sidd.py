@@ -66,7 +66,7 @@ class Aperture:
         time: Floats = np.asarray(polynomial.polyval2d(rows, columns, self.time_coa), np.float64)
         position = np.moveaxis(polynomial.polyval(time, self.arp), 0, -1)
         velocity = np.moveaxis(polynomial.polyval(time, polynomial.polyder(self.arp)), 0, -1)
-        return time, position, velocity
+        return time, np.asarray(position), np.asarray(velocity)
 
 
 @dataclass(frozen=True)
@@ -349,18 +349,17 @@ def _viewing(product: SiddProduct, metadata: Metadata) -> dict[str, Any]:
     """Return what follows from the antenna's path; nothing for polynomial grids."""
     geometry = product._geometry
     assert isinstance(geometry, PlaneGeometry | SurfaceGeometry)
-    graze = metadata.get("ExploitationFeatures/Collection/Geometry/Graze")
     if geometry.aperture is None:
+        graze = metadata.get("ExploitationFeatures/Collection/Geometry/Graze")
         return {"view:incidence_angle": None if graze is None else 90.0 - graze}
     pixel = metadata.need(f"{_surface(metadata)}/ReferencePoint/Point")
     ground = metadata.need(f"{_surface(metadata)}/ReferencePoint/ECEF")
     _, position, velocity = geometry.aperture.at(*np.asarray(pixel, dtype=np.float64))
-    near, far = product._incidence_range()
-    centre = viewing.incidence_deg(position, ground) if graze is None else 90.0 - graze
+    near, centre, far = product._incidences()
     return {
         "sar:observation_direction": viewing.observation_direction(position, velocity, ground),
         "sat:orbit_state": viewing.orbit_state(position, velocity),
-        "view:incidence_angle": float(centre),
+        "view:incidence_angle": centre,
         "sarknowlip:incidence_near": near,
         "sarknowlip:incidence_far": far,
         "sarknowlip:heading": viewing.heading_deg(position, velocity),
