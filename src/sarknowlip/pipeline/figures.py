@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from matplotlib.patches import Polygon as Patch
+from scipy.ndimage import uniform_filter
 
 from sarknowlip.corpus.catalog import Catalog
 from sarknowlip.corpus.record import TileRecord
@@ -30,6 +31,8 @@ SPLIT_COLOURS = {"train": "#2a6f97", "val": "#d9a21b", "test": "#c8384f", "unass
 INK, MUTED, LAND = "#1d2730", "#66727c", "#c9d1d6"
 MOSAIC_PX = 720
 """Longest edge of a scene's picture."""
+SPAN_DB = 12.0
+"""Least range of a channel, so that speckle alone does not fill the picture."""
 NO_DATA = 244
 """Grey level of pixels without data."""
 
@@ -39,12 +42,14 @@ def composite(db: npt.NDArray[np.float32]) -> Rgb:
 
     Args:
         db: Decibels, shape (polarisations, rows, columns), NaN for no data; the first is co-pol,
-            the second cross-pol. Each channel runs from its 2nd to its 98th percentile.
+            the second cross-pol. Power is averaged over 3 × 3 pixels for the eye; each channel
+            runs from its 2nd to its 98th percentile or over `SPAN_DB`, whichever is wider.
     """
     valid = np.asarray(np.isfinite(db).all(axis=0))
-    channels = [db[0]] * 3 if db.shape[0] == 1 else [db[0], db[1], db[0] - db[1]]
-    stretched = [_stretch(channel, valid) for channel in channels]
-    picture = np.stack(stretched, axis=-1)
+    power = uniform_filter(np.where(valid, db_to_power(db), 0), size=(1, 3, 3))
+    calm = power_to_db(np.maximum(power, 1e-9))
+    channels = [calm[0]] * 3 if db.shape[0] == 1 else [calm[0], calm[1], calm[0] - calm[1]]
+    picture = np.stack([_stretch(channel, valid) for channel in channels], axis=-1)
     picture[~valid] = NO_DATA
     return picture
 
@@ -151,8 +156,9 @@ def _stretch(
 ) -> npt.NDArray[np.uint8]:
     if not valid.any():
         return np.full(channel.shape, NO_DATA, dtype=np.uint8)
-    low, high = np.percentile(channel[valid], [2, 98])
-    scaled = (np.nan_to_num(channel, nan=low) - low) / max(float(high - low), 1e-6)
+    low, high = np.nanpercentile(channel[valid], [2, 98])
+    spare = max(0.0, SPAN_DB - float(high - low)) / 2
+    scaled = (np.nan_to_num(channel, nan=low) - low + spare) / (high - low + 2 * spare)
     return np.asarray(np.clip(scaled, 0, 1) * 255, dtype=np.uint8)
 
 
