@@ -3,7 +3,8 @@
 What the file does not say is taken, in this order, from the caller's options, from a sidecar
 `<name>.sar.json` beside it, from its name if it follows a published convention (`sar.naming`), and
 from the raster itself: band descriptions that name a polarisation, band units, and pixels that are
-mostly negative, as only decibels are. Nothing else is inferred; a raster that stays ambiguous is refused.
+mostly negative, as only decibels are. Nothing else is inferred; a raster that stays ambiguous is
+refused.
 
 Zero in amplitude or power rasters is no data, as SAR processors write it.
 """

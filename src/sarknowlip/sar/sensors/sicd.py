@@ -245,9 +245,10 @@ def _geometry(metadata: Metadata) -> SicdGeometry:
     Raises:
         ProductError: The collect is bistatic, or parameters are missing.
     """
-    if metadata.get("CollectionInfo/CollectType") == "BISTATIC":
+    collect = metadata.get("CollectionInfo/CollectType")
+    if collect != "MONOSTATIC":
         raise ProductError(
-            f"{metadata.path} is a bistatic collect", "only monostatic SICD files are supported"
+            f"{metadata.path} is a collect of type {collect}", "give one of type MONOSTATIC"
         )
     for element in _MANDATORY:
         metadata.need(element)
@@ -260,7 +261,7 @@ def _geometry(metadata: Metadata) -> SicdGeometry:
             offsets.delta_tx_SCP_COA = offsets.delta_tx_SCP_COA or 0.0
             offsets.delta_tr_SCP_COA = offsets.delta_tr_SCP_COA or 0.0
         geometry = SicdGeometry(parameters, offsets)
-        geometry.platform(np.zeros(1), np.zeros(1))
+        geometry.to_ground(np.zeros(1), np.zeros(1), np.zeros(1))
     return geometry
 
 
