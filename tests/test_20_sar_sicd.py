@@ -11,13 +11,12 @@ import numpy.typing as npt
 import pytest
 import rasterio
 import sarkit.sicd as sicd
-from affine import Affine
 from numpy.polynomial import polynomial
-from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 from sarkit.verification import SicdConsistency
 from shapely.geometry import Point
 
+from data.elevation.make import make_dem
 from data.sicd.make import (
     CENTER_HZ,
     RADIOMETRIC,
@@ -28,54 +27,12 @@ from data.sicd.make import (
     image_coordinates,
     make_sicd,
 )
+from data.sicd.targets import GSD_M, find_all, grid_at, offset_px, targets_around
 from sarknowlip.core.errors import ProductError, SarKnowlipError
-from sarknowlip.geo.grid import utm_epsg
 from sarknowlip.sar.product import ReadOptions
 from sarknowlip.sar.sensors import open_product, recognise
 from sarknowlip.sar.sensors.sicd import SicdProduct
 from sarknowlip.sar.sensors.sidd import SiddProduct
-
-GSD_M = 0.5
-
-
-def grid_at(lon: float, lat: float, edge_m: float, gsd: float = GSD_M) -> GeoBox:
-    """Return a UTM grid centred near a place."""
-    epsg = utm_epsg(lon, lat)
-    x, y = Transformer.from_crs(4326, epsg, always_xy=True).transform(lon, lat)
-    pixels = round(edge_m / gsd)
-    west, north = x - edge_m / 2 + 0.13, y + edge_m / 2 - 0.21
-    return GeoBox((pixels, pixels), Affine(gsd, 0, west, 0, -gsd, north), f"EPSG:{epsg}")
-
-
-def offset_px(power: npt.NDArray[np.float32], grid: GeoBox, lon: float, lat: float) -> float:
-    """Return the distance between a target's brightest spot and where it is known to be, pixels."""
-    x, y = Transformer.from_crs(4326, str(grid.crs), always_xy=True).transform(lon, lat)
-    column, row = (v - 0.5 for v in ~grid.affine * (x, y))
-    top, left = round(row) - 8, round(column) - 8
-    window = np.nan_to_num(power[top : top + 17, left : left + 17])
-    assert window.shape == (17, 17)
-    found = np.array(np.unravel_index(window.argmax(), window.shape), dtype=np.float64)
-    rows, columns = np.mgrid[:17, :17]
-    for _ in range(20):  # the centre of gravity under a window that moves with it
-        near = window * np.exp(-((rows - found[0]) ** 2 + (columns - found[1]) ** 2) / 8.0)
-        found = np.array([(near * rows).sum(), (near * columns).sum()]) / near.sum()
-    return float(np.hypot(found[0] + top - row, found[1] + left - column))
-
-
-def targets_around(llh: tuple[float, float, float]) -> list[tuple[float, float, float, float]]:
-    """Return five bright points at the height of a place and within 35 m of it."""
-    north, east = 1 / 111_200, 1 / 111_300 / np.cos(np.deg2rad(llh[0]))
-    shifts = [(0, 0), (21.3, 12.2), (-18.7, 9.4), (13.1, -23.8), (-15.2, -17.9)]
-    return [(llh[1] + e * east, llh[0] + n * north, llh[2], 200.0) for n, e in shifts]
-
-
-def find_all(product: SicdProduct | SiddProduct, targets, gsd: float = GSD_M) -> list[float]:
-    """Return the offset of every target on a fine grid around the first one."""
-    grid = grid_at(*targets[0][:2], 80.0, gsd)
-    power = product.power(grid)
-    assert power.shape == (1, *grid.shape)
-    return [offset_px(power[0], grid, lon, lat) for lon, lat, *_ in targets]
-
 
 VARIETIES = {
     "spotlight": {},
@@ -225,8 +182,7 @@ def test_targets_off_the_reference_height_need_an_elevation_model(tmp_path: Path
     assert np.hypot(*away) == pytest.approx(expected_px, abs=1.5)
     assert away[1] < 0, "an ascending, right-looking radar is in the west"
     for geoid_m in (0.0, 48.0):
-        orthometric = height + 30.0 - geoid_m
-        dem = _dem(tmp_path / "dem.tif", grid, lambda x, y, level=orthometric: level)
+        dem = make_dem(tmp_path / "dem.tif", grid, height + 30.0 - geoid_m)
         product = open_product(path, ReadOptions(dem=dem, dem_geoid_m=geoid_m))
         assert offset_px(product.power(grid)[0], grid, lon, lat) < 0.5
         assert product.geocoding.vertical_datum == "ellipsoid"
@@ -246,27 +202,11 @@ def test_sloping_terrain(tmp_path: Path) -> None:
         for lon, lat, _, amplitude in targets_around(ROME)
     ]
     path = make_sicd(tmp_path / "a.ntf", points=targets, shape=(200, 200))
-    dem = _dem(tmp_path / "dem.tif", grid, hillside, step=4.0)
+    dem = make_dem(tmp_path / "dem.tif", grid, hillside, step=4.0)
     product = open_product(path, ReadOptions(dem=dem, dem_geoid_m=0.0))
     assert max(find_all(product, targets)) < 0.5
     without = open_product(path)
     assert max(find_all(without, targets)) > 2.0
-
-
-def _dem(path: Path, grid: GeoBox, height, step: float = 10.0) -> Path:
-    """Write an elevation raster that reaches 200 m beyond a grid."""
-    west, south, east, north = grid.extent.boundingbox
-    affine = Affine(step, 0, west - 200, 0, -step, north + 200)
-    shape = int((north - south + 400) / step), int((east - west + 400) / step)
-    rows, columns = np.mgrid[: shape[0], : shape[1]] + 0.5
-    x, y = affine * (columns, rows)
-    values = np.broadcast_to(height(x, y), shape).astype(np.float32)
-    with rasterio.open(
-        path, "w", driver="GTiff", height=shape[0], width=shape[1], count=1, dtype="float32",
-        crs=str(grid.crs), transform=affine, nodata=-9999.0,
-    ) as target:  # fmt: skip
-        target.write(values, 1)
-    return path
 
 
 @pytest.mark.parametrize("quantity", ["sigma0", "gamma0", "beta0"])

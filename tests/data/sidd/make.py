@@ -62,7 +62,7 @@ def make_sidd(
         passing: Orbit and scene; None takes `collect()`.
         shape: Rows and columns.
         pixel_type: "MONO8I", "MONO16I", "MONO8LU" or "RGB24I".
-        projection: "plane" (PGD) or "geographic" (GGD, north up).
+        projection: "plane" (PGD), "geographic" (GGD, north up) or "cylindrical" (CGD).
         points: Point targets.
         background: Value of all other pixels.
         polarization: Transmit and receive.
@@ -259,14 +259,23 @@ def _measurement(
         "Point": np.array([shape[0] // 2, shape[1] // 2], dtype=float),
     }
     time = np.array([[passing.t_coa]])
+    row, column = plane_axes(passing)
     if projection == "plane":
-        row, column = plane_axes(passing)
         grid: dict[str, Any] = {
             "PlaneProjection": {
                 "ReferencePoint": reference,
                 "SampleSpacing": np.array([SPACING_M, SPACING_M]),
                 "TimeCOAPoly": time,
                 "ProductPlane": {"RowUnitVector": row, "ColUnitVector": column},
+            }
+        }
+    elif projection == "cylindrical":
+        grid = {
+            "CylindricalProjection": {
+                "ReferencePoint": reference,
+                "SampleSpacing": np.array([SPACING_M, SPACING_M]),
+                "TimeCOAPoly": time,
+                "StripmapDirection": column,
             }
         }
     else:

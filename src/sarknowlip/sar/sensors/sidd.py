@@ -7,8 +7,10 @@ Pixels have been mapped for display, often not linearly, so that their squares a
 "amplitude" whatever the file's Radiometric block says.
 
 Products on a plane keep the layover of the radar: a ground point lies where the plane has its range
-and range rate (`PlaneGeometry`). Products on a geographic, cylindrical or polynomial surface are
-taken as their provider rectified them (`SurfaceGeometry`), without further terrain correction.
+and range rate (`PlaneGeometry`). Products on a geographic grid are taken as their provider
+rectified them (`GridGeometry`), without further terrain correction. Cylindrical grids are refused,
+because sarkit 1.8 tilts their axes (it takes radians for degrees), and so are polynomial grids,
+which come without the radar's path.
 
 TimeCOAPoly is evaluated at pixel row and column, as the schema says ("for a given pixel
 coordinate") and sarpy does; six-library takes metres from the reference point. The two agree where
@@ -27,7 +29,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from affine import Affine
-from lxml import etree
 from numpy.polynomial import polynomial
 from odc.geo.geobox import GeoBox
 from sarkit import sicd, sidd, wgs84
@@ -36,7 +37,7 @@ from sarkit.sicd import projection
 from sarknowlip.core.errors import ProductError
 from sarknowlip.sar import nitf, viewing
 from sarknowlip.sar.lattice import Floats, Power
-from sarknowlip.sar.modelled import ImageGeometry, ModelledProduct, valid_outline
+from sarknowlip.sar.modelled import ModelledProduct, valid_outline
 from sarknowlip.sar.nitf import Metadata
 from sarknowlip.sar.product import Acquisition, Geocoding, Radiometry, ReadOptions
 from sarknowlip.sar.sensors.sicd import center_frequency_ghz
@@ -46,7 +47,6 @@ MAX_ITERATIONS = 12
 
 _LOG = logging.getLogger(__name__)
 _PIXEL_TYPES = ("MONO8I", "MONO8LU", "MONO16I")
-_SURFACES = ("GeographicProjection", "CylindricalProjection", "PolynomialProjection")
 
 
 @dataclass(frozen=True)
@@ -146,37 +146,43 @@ class PlaneGeometry:
 
 
 @dataclass(frozen=True)
-class SurfaceGeometry:
-    """Pixel grid of a product that its provider rectified; heights asked for don't matter.
+class GridGeometry:
+    """Latitude–longitude grid that its provider rectified; heights asked for don't matter.
 
     Attributes:
-        xml: SIDD metadata.
-        height_m: Height of the reference point above the ellipsoid.
-        aperture: Antenna; None if the file doesn't say (polynomial grids).
+        aperture: Antenna.
+        reference: Latitude, longitude (degrees) and height (metres) of the reference point.
+        pixel: Row and column of the reference point.
+        step: From one row to the next, southwards, and one column to the next, degrees.
     """
 
-    xml: bytes
-    height_m: float
-    aperture: Aperture | None
+    aperture: Aperture
+    reference: Floats
+    pixel: Floats
+    step: Floats
 
     def to_image(self, lon: Floats, lat: Floats, height: Floats) -> tuple[Floats, Floats]:
         """Return rows and columns of ground points; see `ImageGeometry`."""
-        place = np.stack([lat, lon, np.full(np.shape(lon), self.height_m)], axis=-1)
-        pixels = sidd.ecef_to_pixel(self._tree(), wgs84.geodetic_to_cartesian(place))
-        return pixels[..., 0], pixels[..., 1]
+        east = (lon - self.reference[1] + 180.0) % 360.0 - 180.0
+        rows = self.pixel[0] + (self.reference[0] - lat) / self.step[0]
+        return np.asarray(rows), np.asarray(self.pixel[1] + east / self.step[1])
 
     def to_ground(self, rows: Floats, columns: Floats, height: Floats) -> Floats:
-        """Return ECEF metres of pixels on the product's own surface."""
-        return np.asarray(sidd.pixel_to_ecef(self._tree(), np.stack([rows, columns], axis=-1)))
+        """Return ECEF metres of pixels at the height of the reference point."""
+        lat = self.reference[0] - (rows - self.pixel[0]) * self.step[0]
+        lon = self.reference[1] + (columns - self.pixel[1]) * self.step[1]
+        place = np.stack([lat, lon, np.full(np.shape(lat), self.reference[2])], axis=-1)
+        return np.asarray(wgs84.geodetic_to_cartesian(place))
 
     def platform(self, rows: Floats, columns: Floats) -> Floats:
-        """Return ECEF metres of the antenna; NaN if the file doesn't say."""
-        if self.aperture is None:
-            return np.full((*np.shape(rows), 3), np.nan)
+        """Return ECEF metres of the antenna at the pixels' centres of aperture."""
         return self.aperture.at(rows, columns)[1]
 
-    def _tree(self) -> Any:
-        return etree.fromstring(self.xml).getroottree()
+    def geobox(self, shape: tuple[int, int]) -> GeoBox:
+        """Return the grid's first `shape` pixels."""
+        (lat, lon, _), (row, column), (down, across) = self.reference, self.pixel, self.step
+        west, north = lon - (column + 0.5) * across, lat + (row + 0.5) * down
+        return GeoBox(shape, Affine(across, 0, west, 0, -down, north), "EPSG:4326")
 
 
 class SiddProduct(ModelledProduct):
@@ -198,7 +204,8 @@ class SiddProduct(ModelledProduct):
 
         Raises:
             ProductError: The file is damaged, no SIDD, compressed, a colour image, a chip of
-                another product, or its polarisation has no name here and the options give none.
+                another product, on a cylindrical or polynomial grid, or its polarisation has no
+                name here and the options give none.
             GeometryError: The elevation model is unusable or lies elsewhere.
         """
         options = options or ReadOptions()
@@ -222,16 +229,15 @@ class SiddProduct(ModelledProduct):
             raise ProductError(
                 f"{path} holds {image.shape} pixels, its metadata say {shape}", nitf.FETCH_AGAIN
             )
-        surface = _surface(metadata)
-        place = wgs84.cartesian_to_geodetic(metadata.need(f"{surface}/ReferencePoint/ECEF"))
-        geometry = _geometry(metadata, surface, float(place[2]))
+        geometry = _geometry(metadata)
+        height = float(wgs84.cartesian_to_geodetic(_reference(metadata))[2])
         vertices = metadata.get("Measurement/ValidData")
         valid = valid_outline(path, vertices, (0, 0), image.shape)
-        product = cls(path, image, geometry, float(place[2]), valid)
+        product = cls(path, image, geometry, height, valid)
         product._table = None if pixel_type != "MONO8LU" else contents.images[0].lookup_table
         product.radiometry = Radiometry(quantity="amplitude", calibrated=False)
         product.acquisition = _acquisition(product, metadata, contents, options)
-        product._place(metadata, surface, options)
+        product._place(metadata, options)
         return product
 
     _table: npt.NDArray[Any] | None
@@ -240,19 +246,18 @@ class SiddProduct(ModelledProduct):
         values = stored if self._table is None else self._table[stored]
         return np.asarray(values.astype(np.float32) ** 2)
 
-    def _place(self, metadata: Metadata, surface: str, options: ReadOptions) -> None:
+    def _place(self, metadata: Metadata, options: ReadOptions) -> None:
         """Set `geocoding`, and `grid` for geographic products."""
         incidence = self.acquisition.incidence_angle
+        assert incidence is not None
         error_m = _error_m(metadata, incidence)
-        if isinstance(self._geometry, PlaneGeometry):
-            assert incidence is not None
+        if not isinstance(self._geometry, GridGeometry):
             self._use_elevation(options, incidence, error_m)
             return
         if options.dem is not None:
             _LOG.warning("%s is rectified already: option dem is not used", self.path)
-        self.geocoding = Geocoding(method="provider", vertical_datum="ellipsoid", error_m=error_m)
-        if surface.endswith("GeographicProjection"):
-            self.grid = _geographic_grid(metadata, surface, self._image.shape)
+        self.geocoding = Geocoding(method="provider", error_m=error_m)
+        self.grid = self._geometry.geobox(self._image.shape)
 
 
 def _pixel_type(metadata: Metadata) -> str:
@@ -273,32 +278,41 @@ def _pixel_type(metadata: Metadata) -> str:
     return pixel_type
 
 
-def _surface(metadata: Metadata) -> str:
-    """Return the path of the element that defines the pixel grid."""
-    for name in ("PlaneProjection", *_SURFACES):
+def _grid_element(metadata: Metadata) -> str:
+    """Return the path of the element that defines the pixel grid.
+
+    Raises:
+        ProductError: It is neither a plane nor a geographic grid.
+    """
+    for name in ("PlaneProjection", "GeographicProjection"):
         if metadata.tree.find(f"{{*}}Measurement/{{*}}{name}") is not None:
             return f"Measurement/{name}"
     raise ProductError(
-        f"{metadata.path} does not say how its pixels lie on the ground",
-        "ask its provider to repair it",
+        f"{metadata.path} lies neither on a plane nor on a geographic grid",
+        "ask its provider for one that does",
     )
 
 
-def _geometry(metadata: Metadata, surface: str, height_m: float) -> ImageGeometry:
-    arp, time = metadata.need("Measurement/ARPPoly"), metadata.get(f"{surface}/TimeCOAPoly")
-    aperture = None if time is None else Aperture(arp, time)
-    if not surface.endswith("PlaneProjection"):
-        with nitf.decoding(metadata.path):
-            return SurfaceGeometry(etree.tostring(metadata.tree), height_m, aperture)
-    spacing = metadata.need(f"{surface}/SampleSpacing")
-    metadata.need(f"{surface}/TimeCOAPoly")
-    assert aperture is not None
+def _reference(metadata: Metadata) -> Floats:
+    """Return the reference point, ECEF metres."""
+    point = metadata.need(f"{_grid_element(metadata)}/ReferencePoint/ECEF")
+    return np.asarray(point, dtype=np.float64)
+
+
+def _geometry(metadata: Metadata) -> PlaneGeometry | GridGeometry:
+    element = _grid_element(metadata)
+    arp, time = metadata.need("Measurement/ARPPoly"), metadata.need(f"{element}/TimeCOAPoly")
+    pixel = np.asarray(metadata.need(f"{element}/ReferencePoint/Point"), dtype=np.float64)
+    spacing = np.asarray(metadata.need(f"{element}/SampleSpacing"), dtype=np.float64)
+    if element.endswith("GeographicProjection"):
+        reference = np.asarray(wgs84.cartesian_to_geodetic(_reference(metadata)))
+        return GridGeometry(Aperture(arp, time), reference, pixel, spacing / 3600.0)
     return PlaneGeometry(
-        aperture=aperture,
-        reference=metadata.need(f"{surface}/ReferencePoint/ECEF"),
-        pixel=np.asarray(metadata.need(f"{surface}/ReferencePoint/Point"), dtype=np.float64),
-        row_step=metadata.need(f"{surface}/ProductPlane/RowUnitVector") * spacing[0],
-        column_step=metadata.need(f"{surface}/ProductPlane/ColUnitVector") * spacing[1],
+        aperture=Aperture(arp, time),
+        reference=_reference(metadata),
+        pixel=pixel,
+        row_step=metadata.need(f"{element}/ProductPlane/RowUnitVector") * spacing[0],
+        column_step=metadata.need(f"{element}/ProductPlane/ColUnitVector") * spacing[1],
     )
 
 
@@ -308,15 +322,6 @@ def _contour(ground: Floats, position: Floats, velocity: Floats) -> tuple[Floats
     distance = np.linalg.norm(sight, axis=-1)
     sight = sight / distance[..., None]
     return np.asarray(distance), np.asarray((velocity * sight).sum(axis=-1)), sight
-
-
-def _geographic_grid(metadata: Metadata, surface: str, shape: tuple[int, int]) -> GeoBox:
-    """Return the latitude–longitude grid of a "geodetic gridded display" (section 3.4)."""
-    lat, lon, _ = wgs84.cartesian_to_geodetic(metadata.need(f"{surface}/ReferencePoint/ECEF"))
-    row, column = metadata.need(f"{surface}/ReferencePoint/Point")
-    down, across = metadata.need(f"{surface}/SampleSpacing") / 3600.0
-    west, north = lon - (column + 0.5) * across, lat + (row + 0.5) * down
-    return GeoBox(shape, Affine(across, 0, west, 0, -down, north), "EPSG:4326")
 
 
 def _acquisition(
@@ -346,21 +351,16 @@ def _acquisition(
 
 
 def _viewing(product: SiddProduct, metadata: Metadata) -> dict[str, Any]:
-    """Return what follows from the antenna's path; nothing for polynomial grids."""
-    geometry = product._geometry
-    assert isinstance(geometry, PlaneGeometry | SurfaceGeometry)
-    if geometry.aperture is None:
-        graze = metadata.get("ExploitationFeatures/Collection/Geometry/Graze")
-        return {"view:incidence_angle": None if graze is None else 90.0 - graze}
-    pixel = metadata.need(f"{_surface(metadata)}/ReferencePoint/Point")
-    ground = metadata.need(f"{_surface(metadata)}/ReferencePoint/ECEF")
-    _, position, velocity = geometry.aperture.at(*np.asarray(pixel, dtype=np.float64))
+    """Return what follows from the antenna's path."""
+    geometry, ground = product._geometry, _reference(metadata)
+    assert isinstance(geometry, PlaneGeometry | GridGeometry)
+    _, position, velocity = geometry.aperture.at(*geometry.pixel)
     near, centre, far = product._incidences()
     return {
         "sar:observation_direction": viewing.observation_direction(position, velocity, ground),
         "sat:orbit_state": viewing.orbit_state(position, velocity),
-        "view:incidence_angle": centre,
         "sarknowlip:incidence_near": near,
+        "view:incidence_angle": centre,
         "sarknowlip:incidence_far": far,
         "sarknowlip:heading": viewing.heading_deg(position, velocity),
     }
@@ -388,10 +388,10 @@ def _source_frequency_ghz(path: Path, contents: Any) -> float | None:
     return center_frequency_ghz(Metadata(path, helper))
 
 
-def _error_m(metadata: Metadata, incidence: float | None) -> float | None:
+def _error_m(metadata: Metadata, incidence: float) -> float | None:
     """Return the horizontal error that composite error statistics imply, metres."""
     slant = metadata.get("ErrorStatistics/CompositeSCP/Rg")
     along = metadata.get("ErrorStatistics/CompositeSCP/Az")
-    if slant is None or along is None or incidence is None:
+    if slant is None or along is None:
         return None
     return math.hypot(slant / math.sin(math.radians(incidence)), along)
