@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from data.geotiff.make import make_geotiff
-from sarknowlip.core.errors import GeometryError, ProductError, SarKnowlipError
+from sarknowlip.core.errors import ConfigError, GeometryError, ProductError, SarKnowlipError
 from sarknowlip.sar.naming import facts_from_name
 from sarknowlip.sar.product import ReadOptions
 from sarknowlip.sar.scaling import power_to_db
@@ -183,10 +184,121 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
         open_product(tmp_path / "note.txt")
 
 
-def test_broken_sidecar_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ('{"units": "furlongs"}', "units: "),
+        ('{"units": ', "Invalid JSON"),
+        ("[1]", "should be an object"),
+        ('{"unit": "db"}', "unit: Extra inputs"),
+        ('{"polarizations": ["LL", "VV"]}', "polarizations: 0: "),
+        ('{"acquisition": {"sar:frequency_band": 3}}', "sar:frequency_band: "),
+        ('{"acquisition": {"colour": "red"}}', "colour: Extra inputs"),
+    ],
+)
+def test_broken_sidecar_is_named(tmp_path: Path, content: str, reason: str) -> None:
     path = make_geotiff(tmp_path / "a.tif")
-    path.with_suffix(".sar.json").write_text('{"units": "furlongs"}')
-    with pytest.raises(ProductError, match=r"cannot use .*a\.sar\.json"):
+    path.with_suffix(".sar.json").write_text(content)
+    with pytest.raises(ProductError, match=r"cannot use .*a\.sar\.json") as caught:
+        open_product(path)
+    assert reason in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_crs_and_transform_of_the_file_win_over_the_sidecar(tmp_path: Path) -> None:
+    path = make_geotiff(tmp_path / "a.tif")
+    sidecar = {"crs": "EPSG:32634", "transform": [5, 0, 1000, 0, -5, 2000]}
+    path.with_suffix(".sar.json").write_text(json.dumps(sidecar))
+    product = open_product(path, ReadOptions(crs="EPSG:32635"))
+    assert product.grid == open_product(make_geotiff(tmp_path / "b.tif")).grid
+
+
+@pytest.mark.parametrize("crs", ["EPSG:999999", "nonsense"])
+def test_unusable_crs_is_named(tmp_path: Path, crs: str) -> None:
+    path = make_geotiff(tmp_path / "a.tif", crs=None)
+    with pytest.raises(ConfigError, match=r"unusable CRS for .*a\.tif.*; give another with --crs"):
+        open_product(path, ReadOptions(crs=crs))
+    assert open_product(path, ReadOptions(crs="EPSG:32633")).grid is not None
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"transform": Affine(0, 0, 5e5, 0, 0, 4.7e6)},
+        {"transform": Affine(10, 0, 5e9, 0, -10, 4.7e9)},
+        {"crs": "EPSG:4326"},
+        {"crs": 'LOCAL_CS["site",UNIT["metre",1]]'},
+    ],
+    ids=["no-area", "beyond", "metres-as-degrees", "local"],
+)
+def test_grid_without_a_place_on_earth_is_refused(tmp_path: Path, place) -> None:
+    path = make_geotiff(tmp_path / "lost.tif", **place)
+    with pytest.raises(GeometryError, match=r"lost\.tif has a CRS .* without a place on Earth; "):
+        open_product(path)
+
+
+def test_crs_without_authority_is_used_as_it_is(tmp_path: Path) -> None:
+    custom = "+proj=laea +lat_0=41.9 +lon_0=12.5 +datum=WGS84 +units=m"
+    path = make_geotiff(tmp_path / "a.tif", crs=custom, transform=Affine(10, 0, 0, 0, -10, 0))
+    product = open_product(path)
+    assert product.grid.crs.to_epsg() is None
+    assert product.gsd_m == pytest.approx((10, 10), rel=1e-3)
+    west, _, _, north = product.footprint.bounds
+    assert (west, north) == pytest.approx((12.5, 41.9), abs=1e-4)
+    assert np.isfinite(product.power(product.grid)).all()
+
+
+def test_a_quantity_is_never_relabelled(tmp_path: Path) -> None:
+    path = make_geotiff(tmp_path / "Ghana_1_S1Hand.tif")
+    assert open_product(path, ReadOptions(quantity="sigma0")).radiometry.quantity == "sigma0"
+    with pytest.raises(ProductError, match=r"S1Hand\.tif holds sigma0, not gamma0; leave option"):
+        open_product(path, ReadOptions(quantity="gamma0"))
+    path = make_geotiff(tmp_path / "a.tif")
+    with pytest.raises(ProductError, match=r"a\.tif holds an unknown quantity, not sigma0"):
+        open_product(path, ReadOptions(quantity="sigma0"))
+
+
+@pytest.mark.parametrize("options", [{"polarizations": ("VV",)}, {"polarizations": ("VV", "VV")}])
+def test_polarisations_must_fit_the_bands(tmp_path: Path, options) -> None:
+    path = make_geotiff(tmp_path / "a.tif")
+    with pytest.raises(ProductError, match=r"a\.tif (has 2 bands but|names a polarisation twice)"):
+        open_product(path, ReadOptions(**options))
+
+
+def test_options_with_unknown_facts_are_refused() -> None:
+    with pytest.raises(ValueError, match="colour: Extra inputs are not permitted"):
+        ReadOptions(acquisition={"colour": "red"})
+
+
+def test_all_nan_window_has_no_data(tmp_path: Path) -> None:
+    product = open_product(make_geotiff(tmp_path / "a.tif", nodata_columns=100))
+    assert np.isnan(product.power(product.grid[:, :100])).all()
+    assert np.isfinite(product.power(product.grid[:, 100:])).all()
+
+
+@pytest.mark.parametrize("units", ["power", "amplitude"])
+def test_zero_is_no_data_in_linear_rasters(tmp_path: Path, units: str) -> None:
+    path = make_geotiff(tmp_path / "a.tif", units=units, fill=0.0)
+    product = open_product(path, ReadOptions(units=units))
+    assert np.isnan(product.power(product.grid)).all()
+
+
+def test_complex_pixels_are_amplitudes(tmp_path: Path) -> None:
+    path = make_geotiff(tmp_path / "c_VV.tif", bands=("VV",), dtype="complex64", units="amplitude")
+    product = open_product(path)
+    assert product.radiometry.quantity == "amplitude"
+    stored = rasterio.open(path).read()
+    assert np.allclose(product.power(product.grid), np.abs(stored) ** 2, rtol=1e-5)
+
+
+def test_other_rasters_named_tif_are_refused(tmp_path: Path) -> None:
+    profile = {"driver": "PNG", "height": 9, "width": 9, "count": 1, "dtype": "uint8"}
+    with rasterio.open(tmp_path / "p.png", "w", **profile) as target:
+        target.write(np.full((1, 9, 9), 7, np.uint8))
+    path = (tmp_path / "p.png").rename(tmp_path / "holiday.tif")
+    with pytest.raises(
+        ProductError, match=r"holiday\.tif names no polarisation: not recognised as"
+    ):
         open_product(path)
 
 

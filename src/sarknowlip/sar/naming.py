@@ -11,12 +11,11 @@ import json
 import re
 from datetime import UTC, datetime
 from importlib import resources
-from typing import Any
 
 from pydantic import Field
 
 from sarknowlip.core.config import Config
-from sarknowlip.sar.product import Geocoding, Polarization, Quantity
+from sarknowlip.sar.product import AcquisitionFacts, Geocoding, Polarization, Quantity
 
 _PLATFORMS = {f"S1{unit.upper()}": f"sentinel-1{unit}" for unit in "abcd"}
 _ORBITS = {"A": "ascending", "D": "descending"}
@@ -45,7 +44,7 @@ class RasterFacts(Config):
     crs: str | None = None
     transform: tuple[float, float, float, float, float, float] | None = None
     geocoding: Geocoding | None = None
-    acquisition: dict[str, Any] = Field(default_factory=dict)
+    acquisition: AcquisitionFacts = Field(default_factory=dict)
 
     def over(self, weaker: RasterFacts) -> RasterFacts:
         """Return these facts, completed by `weaker` where they are silent."""

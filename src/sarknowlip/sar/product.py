@@ -10,14 +10,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 import rioxarray  # noqa: F401 - registers the .rio accessor
 import xarray as xr
 from odc.geo.geobox import GeoBox
-from pydantic import Field
+from pydantic import AfterValidator, Field, ValidationError
 from shapely.geometry import MultiPolygon
 
 from sarknowlip.core.config import Config
@@ -78,6 +78,20 @@ class Acquisition(Config):
         return tuple(sorted(k for k, v in self.stac_properties().items() if v is None))
 
 
+def _checked(facts: dict[str, Any]) -> dict[str, Any]:
+    try:
+        Acquisition(**facts)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ValueError(f"{where}: {first['msg']}") from error
+    return facts
+
+
+AcquisitionFacts = Annotated[dict[str, Any], AfterValidator(_checked)]
+"""Some fields of an `Acquisition` under their STAC names."""
+
+
 class Radiometry(Config):
     """What a pixel value means.
 
@@ -129,7 +143,7 @@ class ReadOptions(Config):
     units: Literal["db", "power", "amplitude"] | None = None
     polarizations: tuple[Polarization, ...] | None = None
     crs: str | None = None
-    acquisition: dict[str, Any] = Field(default_factory=dict)
+    acquisition: AcquisitionFacts = Field(default_factory=dict)
 
 
 class SarProduct(ABC):

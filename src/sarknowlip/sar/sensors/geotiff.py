@@ -11,7 +11,8 @@ Zero in amplitude or power rasters is no data, as SAR processors write it.
 
 from __future__ import annotations
 
-import json
+import contextlib
+import math
 import re
 from pathlib import Path
 
@@ -21,7 +22,7 @@ import rasterio
 from affine import Affine
 from odc.geo.geobox import GeoBox
 from pydantic import ValidationError
-from rasterio.errors import CRSError
+from pyproj.exceptions import ProjError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 from shapely.geometry import MultiPolygon
@@ -64,8 +65,7 @@ class GeoTiffProduct(SarProduct):
         self.geocoding = facts.geocoding or Geocoding(method="provider")
         self.footprint = MultiPolygon()
         if grid is not None:
-            self.footprint = extent_footprint(grid)
-            self.gsd_m = ground_sample_distance(grid)
+            self.footprint, self.gsd_m = _place(path, grid)
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -77,14 +77,17 @@ class GeoTiffProduct(SarProduct):
         """Read what the file, its sidecar, its name and the options say.
 
         Raises:
-            ProductError: Not a raster, or units or polarisations stay unknown or contradict.
+            ProductError: Not a raster, or units or polarisations stay unknown or contradict, or it
+                holds another quantity than the wanted one.
+            GeometryError: CRS and transform have no place on Earth.
         """
         if path.stat().st_size == 0:
             raise ProductError(f"{path} is empty (0 bytes)", "fetch it again")
         with guarded(path), rasterio.open(path) as source:
-            facts = _stated(path, options or ReadOptions()).over(facts_from_name(path.stem))
+            options = options or ReadOptions()
+            facts = _stated(path, options).over(facts_from_name(path.stem))
             facts = facts.over(_from_raster(path, source))
-            _check(path, facts, source.count)
+            _check(path, facts, options, source.count)
             return cls(path, facts, _grid(path, source, facts), source.count)
 
     def files(self) -> list[Path]:
@@ -151,7 +154,6 @@ def _stated(path: Path, options: ReadOptions) -> RasterFacts:
     """Return what the caller and the sidecar say, the caller first."""
     given = RasterFacts(
         units=options.units,
-        quantity=options.quantity,
         polarizations=options.polarizations,
         crs=options.crs,
         acquisition=options.acquisition,
@@ -160,9 +162,10 @@ def _stated(path: Path, options: ReadOptions) -> RasterFacts:
     if not sidecar.is_file():
         return given
     try:
-        return given.over(RasterFacts(**json.loads(sidecar.read_text("utf-8"))))
-    except (ValueError, TypeError) as error:
-        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        return given.over(RasterFacts.model_validate_json(sidecar.read_bytes()))
+    except ValidationError as error:
+        first = error.errors()[0]
+        reason = ": ".join([*map(str, first["loc"]), first["msg"]])
         raise ProductError(f"cannot use {sidecar}: {reason}", "see docs/geotiff.md") from error
 
 
@@ -195,7 +198,7 @@ def _mostly_negative(path: Path, source: DatasetReader) -> bool:
     return bool(np.median(finite) < 0)
 
 
-def _check(path: Path, facts: RasterFacts, bands: int) -> None:
+def _check(path: Path, facts: RasterFacts, options: ReadOptions, bands: int) -> None:
     remedy = f"say it with options or in {path.stem}{SIDECAR}; see docs/geotiff.md"
     if bands > 4:
         raise ProductError(f"{path} has {bands} bands: not a SAR image of 1 to 4", remedy)
@@ -208,18 +211,43 @@ def _check(path: Path, facts: RasterFacts, bands: int) -> None:
         raise ProductError(f"{path} names a polarisation twice: {facts.polarizations}", remedy)
     if facts.units is None:
         raise ProductError(f"{path} does not say whether it holds dB, power or amplitude", remedy)
+    if options.quantity not in {None, facts.quantity}:
+        raise ProductError(
+            f"{path} holds {facts.quantity or 'an unknown quantity'}, not {options.quantity}",
+            f"leave option quantity out, or state what it holds in {path.stem}{SIDECAR}",
+        )
 
 
 def _grid(path: Path, source: DatasetReader, facts: RasterFacts) -> GeoBox | None:
     crs = source.crs or facts.crs
     if not crs:
         return None
-    affine = Affine(*facts.transform) if facts.transform else source.transform
+    affine = source.transform
+    if affine.is_identity and facts.transform:
+        affine = Affine(*facts.transform)
     if affine.is_identity:
         raise GeometryError(
             f"{path} has a CRS but no transform", f"give transform in {path.stem}{SIDECAR}"
         )
     try:
         return GeoBox(source.shape, affine, crs)
-    except (CRSError, ValueError) as error:
+    except (ProjError, ValueError) as error:
         raise ConfigError(f"unusable CRS for {path}: {error}", "give another with --crs") from error
+
+
+def _place(path: Path, grid: GeoBox) -> tuple[MultiPolygon, tuple[float, float]]:
+    """Return footprint and ground spacing of a grid.
+
+    Raises:
+        GeometryError: Its pixels have no area or no position on Earth.
+    """
+    gsd_m = (0.0, 0.0)
+    if not grid.affine.is_degenerate:
+        with contextlib.suppress(ProjError):  # a CRS that PROJ cannot relate to the Earth
+            gsd_m = ground_sample_distance(grid)
+    if not all(0.0 < metres < math.inf for metres in gsd_m):
+        raise GeometryError(
+            f"{path} has a CRS and a transform without a place on Earth",
+            "correct them in the file, for example with gdal_edit",
+        )
+    return extent_footprint(grid), gsd_m
