@@ -13,7 +13,7 @@ from odc.geo.geobox import GeoBox
 
 from data.geotiff.make import make_geotiff
 from sarknowlip.core.errors import ConfigError, GeometryError, ProductError, SarKnowlipError
-from sarknowlip.sar.naming import facts_from_name
+from sarknowlip.sar.naming import RasterFacts, facts_from_name
 from sarknowlip.sar.product import ReadOptions
 from sarknowlip.sar.scaling import power_to_db
 from sarknowlip.sar.sensors import open_product
@@ -182,6 +182,23 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "note.txt").write_text("hello")
     with pytest.raises(ProductError, match="is no SAR product"):
         open_product(tmp_path / "note.txt")
+
+
+def test_documented_sidecar_works(tmp_path: Path) -> None:
+    text = (Path(__file__).parent.parent / "docs" / "geotiff.md").read_text("utf-8")
+    example = text.split("```json")[1].split("```")[0]
+    path = make_geotiff(
+        tmp_path / "a.tif", units="amplitude", crs=None, transform=None, describe=False
+    )
+    path.with_suffix(".sar.json").write_text(example)
+    product = open_product(path)
+    assert product.acquisition.polarizations == ("HH", "HV")
+    assert product.radiometry.quantity == "gamma0"
+    assert product.geocoding.error_m == 5.0
+    assert product.acquisition.center_frequency == 1.2575
+    assert product.grid.crs.to_epsg() == 32633
+    stored = json.loads(example)
+    assert set(stored) == set(RasterFacts.model_fields)
 
 
 @pytest.mark.parametrize(
