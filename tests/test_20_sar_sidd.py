@@ -227,6 +227,15 @@ def test_several_segments_read_as_one_image(tmp_path: Path, monkeypatch) -> None
     assert np.array_equal(open_product(several).power(grid), expected, equal_nan=True)
 
 
+def test_the_first_of_several_images_is_read_and_the_file_says_so(tmp_path: Path, caplog) -> None:
+    path = make_sidd(tmp_path / "a.ntf", images=2)
+    with caplog.at_level(logging.WARNING):
+        product = open_product(path)
+    assert "holds 2 images; the first is read" in caplog.text
+    power = product.power(grid_at(ROME[1], ROME[0], 40.0))
+    assert np.allclose(np.sqrt(power), 10.0)
+
+
 def test_recognition_is_exclusive(tmp_path: Path) -> None:
     path = make_sidd(tmp_path / "a.ntf")
     assert recognise(path) == "sidd"

@@ -54,6 +54,7 @@ def make_sidd(
     valid_data: Sequence[tuple[int, int]] | None = None,
     with_sicd: bool = False,
     lookup: npt.NDArray[np.uint8] | None = None,
+    images: int = 1,
 ) -> Path:
     """Write a SIDD file and return its path.
 
@@ -69,6 +70,7 @@ def make_sidd(
         valid_data: Vertices (row, column) of the valid region; None for the whole image.
         with_sicd: Whether the file carries the metadata of the SICD it was made from.
         lookup: Table of MONO8LU pixels.
+        images: How many images the file holds; each is brighter by one than the one before.
     """
     passing = passing or collect()
     tree = _metadata(passing, shape, pixel_type, projection, polarization, valid_data)
@@ -82,7 +84,8 @@ def make_sidd(
                 de_subheader_part=security,
                 lookup_table=lookup,
             )
-        ],
+        ]
+        * images,
     )
     if with_sicd:
         metadata.sicd_xmls.append(
@@ -94,7 +97,8 @@ def make_sidd(
             (*image_position(passing, shape, projection, place), amplitude)
             for *place, amplitude in points
         ]
-        writer.write_image(0, _pixels(shape, pixel_type, spots, background))
+        for index in range(images):
+            writer.write_image(index, _pixels(shape, pixel_type, spots, background + index))
     return path
 
 
