@@ -1,0 +1,1 @@
+"""Rung 7: the benchmark: tasks, baselines, metrics with intervals, one runner."""
