@@ -109,6 +109,7 @@ class Text(Config):
         dimension: Dimension,
         level: Level,
         text: str,
+        *,
         claim_ids: Sequence[str],
         language: str = "en",
     ) -> Text:

@@ -12,12 +12,10 @@ A product that cannot be used is listed with its reason; the others go on.
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
-import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +28,7 @@ from sarknowlip.core.config import Config
 from sarknowlip.core.errors import CorpusError, SarKnowlipError, StorageError
 from sarknowlip.core.files import exclusive, read_json, remove_partials, write_json
 from sarknowlip.core.hashing import digest, file_sha256, tree_sha256
+from sarknowlip.core.pool import run_jobs
 from sarknowlip.corpus.catalog import CATALOG, MANIFEST, TILES, write_catalog
 from sarknowlip.corpus.record import TileRecord
 from sarknowlip.corpus.split import SplitConfig, assign_splits
@@ -129,7 +128,8 @@ def build(
         progress: Called with products done, products in all, and the last one's name.
 
     Raises:
-        CorpusError: No input, no tile at all, another recipe, or a worker died.
+        CorpusError: No input, no tile at all, or another recipe.
+        SarKnowlipError: A worker process died.
         StorageError: The disk is full or not writable; what is done stays and is used next time.
     """
     products = _products(inputs)
@@ -176,29 +176,15 @@ def _run(
 ) -> Iterator[tuple[Path, bool]]:
     """Yield each product when its fragment is on disk, and whether it was made now."""
     stems = Counter(path.stem for path in products)
-    ambiguous = {path: stems[path.stem] > 1 for path in products}
-    if workers <= 1 or len(products) == 1:
-        for path in products:
-            yield path, build_fragment(path, root, config, ambiguous[path])
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(products)), mp_context=context) as pool:
-        pending: dict[Future[bool], Path] = {
-            pool.submit(build_fragment, path, root, config, ambiguous[path]): path
-            for path in products
-        }
-        try:
-            while pending:
-                finished, _ = wait(pending, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    yield pending.pop(future), future.result()
-        except BrokenProcessPool as error:
-            raise CorpusError(
-                "a worker process died, probably for lack of memory",
-                "run again with fewer --workers; finished scenes are kept",
-            ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    work = functools.partial(_build, root=root, config=config)
+    jobs = [(path, stems[path.stem] > 1) for path in products]
+    for (path, _), fresh in run_jobs(work, jobs, workers):
+        yield path, fresh
+
+
+def _build(job: tuple[Path, bool], root: Path, config: BuildConfig) -> bool:
+    path, ambiguous = job
+    return build_fragment(path, root, config, ambiguous)
 
 
 def build_fragment(path: Path, root: Path, config: BuildConfig, ambiguous: bool) -> bool:

@@ -153,7 +153,7 @@ def _connected(near: Mask, seeds: Mask) -> Mask:
     keep = np.zeros(count + 1, dtype=bool)
     keep[labels[seeds]] = True
     keep[0] = False
-    return keep[labels]
+    return np.asarray(keep[labels])
 
 
 def _rounded_down(looks: float) -> float:

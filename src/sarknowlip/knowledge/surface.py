@@ -87,9 +87,7 @@ def map_surfaces(tile: TileImage, looks: float) -> SurfaceMap | None:
         return None
     power = tile.power.astype(np.float64)
     names = tile.acquisition.polarizations
-    smooth = {
-        name: to_db(box_mean(power[names.index(name)], valid, MEAN_HALF)) for name in levels
-    }
+    smooth = {name: to_db(box_mean(power[names.index(name)], valid, MEAN_HALF)) for name in levels}
     thresholds = tuple(
         water_threshold(smooth[name][valid], row, table) for name, row in levels.items()
     )

@@ -193,8 +193,9 @@ def _water_beside(
     total, wet = _summed(counted), _summed(counted & water)
     shares: list[float | None] = []
     for shape in shapes:
-        far, near = _widened(shape.box, FAR_PX, valid.shape), _widened(
-            shape.box, NEAR_PX, valid.shape
+        far, near = (
+            _widened(shape.box, FAR_PX, valid.shape),
+            _widened(shape.box, NEAR_PX, valid.shape),
         )
         count = _within(total, far) - _within(total, near)
         share = (_within(wet, far) - _within(wet, near)) / count if count > 0 else None

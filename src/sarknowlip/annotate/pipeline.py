@@ -1,0 +1,245 @@
+"""Annotating a corpus: tiles in, a new version of evidence, claims and texts out.
+
+Tiles are worked in chunks on local processes; a chunk's three tables are written when it is done,
+so that a job killed at any moment goes on where it was. The version is assembled from the chunks
+and appears whole. The same corpus and recipe give the same bytes, whatever the number of processes;
+if the newest version is of this corpus and recipe already, nothing is done.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sarknowlip import __version__
+from sarknowlip.annotate.claim import Claim, Text
+from sarknowlip.annotate.store import (
+    CLAIM_SCHEMA,
+    CLAIMS,
+    EVIDENCE,
+    MANIFEST,
+    TEXT_SCHEMA,
+    TEXTS,
+    claims_table,
+    texts_table,
+    versions,
+)
+from sarknowlip.annotate.tile import AnnotateConfig, TileAnnotator
+from sarknowlip.core.config import Config
+from sarknowlip.core.errors import SarKnowlipError, StorageError
+from sarknowlip.core.files import TEMPORARY, exclusive, read_json, replacing, write_json
+from sarknowlip.core.hashing import digest, file_sha256
+from sarknowlip.core.pool import run_jobs
+from sarknowlip.corpus.catalog import ANNOTATIONS, Catalog
+from sarknowlip.corpus.record import TileRecord
+from sarknowlip.knowledge.evidence import SCHEMA as EVIDENCE_SCHEMA
+from sarknowlip.knowledge.evidence import Evidence
+from sarknowlip.knowledge.store import COMPRESSION, evidence_table
+
+CHUNK = 32
+"""Tiles a process works on before it writes."""
+BUILD = ".build"
+DONE = "done.json"
+
+_LOG = logging.getLogger(__name__)
+_SCHEMAS = {EVIDENCE: EVIDENCE_SCHEMA, CLAIMS: CLAIM_SCHEMA, TEXTS: TEXT_SCHEMA}
+
+Progress = Callable[[int, int, str], None]
+Job = tuple[int, Sequence[TileRecord]]
+
+
+class AnnotateReport(Config):
+    """What an annotation left on disk.
+
+    Attributes:
+        version: Name of the version, "v0001".
+        tiles: Tiles annotated.
+        evidence: Facts.
+        claims: Claims by dimension.
+        texts: Texts.
+        distinct_texts: Texts that differ from each other.
+        failed: Tiles that could not be read, with the reason.
+        fresh: False if the version was there already.
+    """
+
+    version: str
+    tiles: int
+    evidence: int
+    claims: dict[str, int]
+    texts: int
+    distinct_texts: int
+    failed: dict[str, str]
+    fresh: bool = True
+
+
+def annotate(
+    root: Path,
+    config: AnnotateConfig,
+    *,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> AnnotateReport:
+    """Annotate all tiles of a corpus as a new version.
+
+    Args:
+        root: Corpus folder.
+        config: Recipe.
+        workers: Processes.
+        progress: Called with tiles done, tiles in all, and the last one's name.
+
+    Raises:
+        CorpusError: There is no corpus, or its catalog is damaged.
+        ConfigError: A source, stage or language is unknown.
+        StorageError: The disk is full or not writable; finished chunks are used next time.
+        SarKnowlipError: No tile at all could be read, or a worker died.
+    """
+    catalog = Catalog(root)
+    key = _key(catalog, config)
+    folder = root / ANNOTATIONS
+    with exclusive(folder / BUILD / "lock"):
+        known = versions(root)
+        if known:
+            manifest = read_json(known[-1] / MANIFEST, "delete this version and annotate again")
+            if manifest["key"] == key:
+                return AnnotateReport(**manifest["report"] | {"fresh": False})
+        build = folder / BUILD / key
+        records = list(catalog.records())
+        jobs = [
+            (number, records[start : start + CHUNK])
+            for number, start in enumerate(range(0, len(records), CHUNK))
+        ]
+        work = functools.partial(annotate_chunk, root=root, build=build, config=config)
+        done = 0
+        for (_, chunk), _ in run_jobs(work, jobs, workers):
+            done += len(chunk)
+            if progress is not None:
+                progress(done, len(records), chunk[-1].id)
+        number = 1 + max((int(path.name[1:]) for path in known), default=0)
+        report = _assemble(folder / f"v{number:04d}", build, len(jobs), config, key)
+        shutil.rmtree(build)
+        return report
+
+
+def annotate_chunk(job: Job, root: Path, build: Path, config: AnnotateConfig) -> bool:
+    """Annotate some tiles and write their tables; return False if that was done before.
+
+    Raises:
+        StorageError: A table cannot be written.
+    """
+    number, records = job
+    folder = build / f"{number:06d}"
+    if (folder / DONE).is_file():
+        return False
+    catalog, annotator = Catalog(root), TileAnnotator(config)
+    evidence: list[Evidence] = []
+    claims: list[Claim] = []
+    texts: list[Text] = []
+    failed: dict[str, str] = {}
+    for record in records:
+        try:
+            found = annotator.annotate(catalog.image(record))
+        except StorageError:
+            raise
+        except SarKnowlipError as error:
+            _LOG.warning("%s is left out: %s", record.id, error)
+            failed[record.id] = str(error)
+            continue
+        evidence += found.evidence
+        claims += found.claims
+        texts += found.texts
+    tables = {
+        EVIDENCE: evidence_table(evidence),
+        CLAIMS: claims_table(claims),
+        TEXTS: texts_table(texts),
+    }
+    for name, table in tables.items():
+        with replacing(folder / name) as partial:
+            pq.write_table(table, partial, compression=COMPRESSION)
+    write_json(folder / DONE, {"tiles": len(records) - len(failed), "failed": failed})
+    return True
+
+
+def _key(catalog: Catalog, config: AnnotateConfig) -> str:
+    """Return a digest of all that the result depends on."""
+    parts = [
+        file_sha256(catalog.path),
+        config.digest(),
+        TileAnnotator(config).versions,
+        __version__,
+    ]
+    return digest(parts)
+
+
+def _assemble(
+    target: Path, build: Path, chunks: int, config: AnnotateConfig, key: str
+) -> AnnotateReport:
+    """Join the chunks' tables into one folder and move it into place."""
+    folders = [build / f"{number:06d}" for number in range(chunks)]
+    done = [read_json(folder / DONE, "annotate again") for folder in folders]
+    tiles = sum(part["tiles"] for part in done)
+    failed = {name: reason for part in done for name, reason in part["failed"].items()}
+    if not tiles:
+        raise SarKnowlipError(
+            f"no tile could be annotated: {next(iter(failed.values()), 'the corpus is empty')}",
+            "run `sarknowlip corpus validate`",
+        )
+    counts: Counter[str] = Counter()
+    dimensions: Counter[str] = Counter()
+    distinct: set[bytes] = set()
+
+    def tally(name: str, table: pa.Table) -> None:
+        counts[name] += table.num_rows
+        if name == CLAIMS:
+            dimensions.update(table["dimension"].to_pylist())
+        if name == TEXTS:
+            distinct.update(digest(text).encode() for text in table["text"].to_pylist())
+
+    partial = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=target.parent))
+    try:
+        for name in _SCHEMAS:
+            _join(partial / name, [folder / name for folder in folders], tally)
+        report = AnnotateReport(
+            version=target.name,
+            tiles=tiles,
+            evidence=counts[EVIDENCE],
+            claims=dict(sorted(dimensions.items())),
+            texts=counts[TEXTS],
+            distinct_texts=len(distinct),
+            failed=failed,
+        )
+        write_json(partial / MANIFEST, _manifest(config, key, report))
+        partial.chmod(0o755)
+        partial.replace(target)
+    except OSError as error:
+        raise StorageError(f"cannot write {target}: {error}", "free space, run again") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return report
+
+
+def _join(path: Path, parts: Sequence[Path], tally: Callable[[str, pa.Table], None]) -> None:
+    """Write one table from many, one in memory at a time."""
+    with pq.ParquetWriter(path, _SCHEMAS[path.name], compression=COMPRESSION) as writer:
+        for part in parts:
+            table = pq.read_table(part)
+            tally(path.name, table)
+            writer.write_table(table)
+
+
+def _manifest(config: AnnotateConfig, key: str, report: AnnotateReport) -> dict[str, Any]:
+    return {
+        "format": 1,
+        "key": key,
+        "recipe": config.model_dump(mode="json"),
+        "versions": {"sarknowlip": __version__, **TileAnnotator(config).versions},
+        "report": report.model_dump(mode="json", exclude={"fresh"}),
+    }

@@ -1,0 +1,48 @@
+"""Independent jobs on local processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+from sarknowlip.core.errors import SarKnowlipError
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+def run_jobs(
+    function: Callable[[Job], Result], jobs: Sequence[Job], workers: int
+) -> Iterator[tuple[Job, Result]]:
+    """Yield each job with its result when it is done: in order on one worker, else as they end.
+
+    Args:
+        function: Importable function of one picklable job.
+        jobs: What to do.
+        workers: Processes; 1 works in this one.
+
+    Raises:
+        SarKnowlipError: A worker died (killed, or out of memory). What a job raises passes through.
+    """
+    if workers <= 1 or len(jobs) <= 1:
+        for job in jobs:
+            yield job, function(job)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context) as pool:
+        pending: dict[Future[Result], Job] = {pool.submit(function, job): job for job in jobs}
+        try:
+            while pending:
+                finished, _ = wait(pending, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    yield pending.pop(future), future.result()
+        except BrokenProcessPool as error:
+            raise SarKnowlipError(
+                "a worker process died, probably for lack of memory",
+                "run again with fewer --workers; what is finished is kept",
+            ) from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)

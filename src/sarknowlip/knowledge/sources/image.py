@@ -1,0 +1,215 @@
+"""What the image itself shows: backscatter, texture, surfaces, bright targets.
+
+Surfaces need published levels for the tile's band and polarisation (see `constants`); without them
+two populations of pixels are told apart only relative to each other. Targets are searched for in
+the first co-polarised channel (the first channel if there is none).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import numpy as np
+
+from sarknowlip.geo.grid import ground_sample_distance
+from sarknowlip.knowledge.cfar import CfarConfig, detect
+from sarknowlip.knowledge.constants import constants
+from sarknowlip.knowledge.evidence import Evidence
+from sarknowlip.knowledge.looks import equivalent_looks, texture_variation
+from sarknowlip.knowledge.mixture import fit_mixture
+from sarknowlip.knowledge.surface import SURFACES, SurfaceMap, is_bimodal, map_surfaces
+from sarknowlip.knowledge.targets import Target, measure_targets
+from sarknowlip.knowledge.windows import Floats, Mask, box_mean, to_db
+from sarknowlip.sar.tile import TileImage
+
+LISTED = 16
+"""Targets described one by one, those of greatest contrast; all are counted."""
+LEAST_SURFACE_PX = 64
+"""A surface smaller than this has no mean of its own."""
+
+
+class ImageSource:
+    """Facts measured on the tile's own pixels.
+
+    Args:
+        cfar: Settings of the target detector.
+    """
+
+    name: ClassVar[str] = "image"
+    version: ClassVar[str] = "1"
+
+    def __init__(self, cfar: CfarConfig | None = None) -> None:
+        self.cfar = cfar or CfarConfig()
+
+    def evidence(self, tile: TileImage) -> list[Evidence]:
+        """Return facts about the whole tile, its surfaces, then its targets; see the module."""
+        facts = _Facts(tile)
+        valid = tile.valid
+        rows, columns = valid.shape
+        facts.add("image", "rows", rows, "px")
+        facts.add("image", "columns", columns, "px")
+        facts.add("image", "valid_share", float(valid.mean()), "share")
+        if not valid.any():
+            return facts.found
+        names = tile.acquisition.polarizations
+        power = tile.power.astype(np.float64)
+        channel = next((i for i, name in enumerate(names) if name in {"VV", "HH"}), 0)
+        looks = equivalent_looks(power[channel], valid)
+        if looks is not None:
+            facts.add("image", "looks", looks, "looks", confidence=0.8)
+        _backscatter(facts, tile, power, valid)
+        variation = texture_variation(power[channel], valid, looks or 1.0)
+        facts.add("image", "texture_variation", variation, "1")
+        surfaces = map_surfaces(tile, looks or 1.0)
+        if surfaces is None:
+            _populations(facts, power[channel], valid)
+        else:
+            _surfaces(facts, surfaces, power, names, valid)
+        gsd_m = ground_sample_distance(tile.geobox)
+        detections = detect(
+            power[channel], valid, looks or 1.0, math.sqrt(gsd_m[0] * gsd_m[1]), self.cfar
+        )
+        water = None if surfaces is None else surfaces.masks["water"]
+        targets = measure_targets(tile, power[channel], detections, gsd_m, water)
+        # The chance that speckle alone raised none of the alarms.
+        sure = math.exp(-self.cfar.pfa * float(valid.sum()))
+        _targets(facts, targets, sure, known_ground=water is not None)
+        return facts.found
+
+
+class _Facts:
+    """Collects facts of one tile from this source."""
+
+    def __init__(self, tile: TileImage) -> None:
+        self.found: list[Evidence] = []
+        self._tile_id = tile.id
+        moment = tile.acquisition.start_datetime
+        self._time = None if moment is None else moment.isoformat().replace("+00:00", "Z")
+        self.decibel = "dB" if tile.radiometry.calibrated else "dB relative"
+
+    def add(
+        self,
+        subject: str,
+        predicate: str,
+        value: float | None,
+        unit: str,
+        *,
+        confidence: float = 1.0,
+        label: str | None = None,
+        box: tuple[int, int, int, int] | None = None,
+    ) -> None:
+        self.found.append(
+            Evidence.of(
+                self._tile_id,
+                subject,
+                predicate,
+                value=value,
+                label=label,
+                unit=unit,
+                source=ImageSource.name,
+                source_version=ImageSource.version,
+                source_time=self._time,
+                confidence=confidence,
+                bbox_px=box,
+            )
+        )
+
+
+def _backscatter(facts: _Facts, tile: TileImage, power: Floats, valid: Mask) -> None:
+    """Add mean power and percentiles per polarisation, and the cross-polarisation ratio."""
+    names = tile.acquisition.polarizations
+    means = {}
+    for name, band in zip(names, power, strict=True):
+        inside = band[valid]
+        means[name] = _mean_db(inside)
+        if means[name] is None:
+            continue
+        facts.add(name, "mean", means[name], facts.decibel)
+        for percent in (10, 90):
+            level = float(to_db(np.percentile(inside, percent)))
+            if math.isfinite(level):
+                facts.add(name, f"p{percent}", level, facts.decibel)
+    for cross, co in (("VH", "VV"), ("HV", "HH")):
+        numerator, denominator = means.get(cross), means.get(co)  # type: ignore[call-overload]
+        if numerator is not None and denominator is not None:
+            facts.add(f"{cross}/{co}", "ratio", numerator - denominator, "dB")
+
+
+def _surfaces(
+    facts: _Facts, surfaces: SurfaceMap, power: Floats, names: tuple[str, ...], valid: Mask
+) -> None:
+    """Add area share and mean backscatter of each surface, and the thresholds of water."""
+    low, high = surfaces.water_range
+    # How far the water share moves when thresholds move by a decibel each way.
+    sure = max(0.5, 1.0 - (high - low))
+    for threshold in surfaces.thresholds:
+        facts.add(
+            "water",
+            f"threshold_{threshold.polarization}",
+            threshold.db,
+            "dB",
+            label=threshold.origin,
+            confidence=sure,
+        )
+    for surface in SURFACES:
+        facts.add(surface, "share", surfaces.share(surface), "share", confidence=sure)
+        mask = surfaces.masks[surface] & valid
+        if np.count_nonzero(mask) < LEAST_SURFACE_PX:
+            continue
+        for name, band in zip(names, power, strict=True):
+            mean = _mean_db(band[mask])
+            if mean is not None:
+                facts.add(surface, f"mean_{name}", mean, "dB", confidence=sure)
+
+
+def _populations(facts: _Facts, power: Floats, valid: Mask) -> None:
+    """Add the two populations of pixels of an image whose levels mean nothing absolute."""
+    smooth = to_db(box_mean(power, valid, 2))[valid]
+    mixture = fit_mixture(smooth[np.isfinite(smooth)])
+    if mixture is None or not is_bimodal(mixture, constants()):
+        facts.add("populations", "count", 1, "count", confidence=0.7)
+        return
+    facts.add("populations", "count", 2, "count", confidence=0.7)
+    facts.add("populations", "separation", mixture.ashman, "1")
+    facts.add("dark_population", "share", mixture.share[0], "share", confidence=0.8)
+    facts.add("populations", "contrast", mixture.mean[1] - mixture.mean[0], "dB", confidence=0.8)
+
+
+def _targets(facts: _Facts, targets: list[Target], sure: float, known_ground: bool) -> None:
+    """Add the number of targets and ships, and what is known of the clearest."""
+    facts.add("targets", "count", len(targets), "count", confidence=sure)
+    if known_ground:
+        ships = sum(bool(target.is_ship_candidate) for target in targets)
+        facts.add("ships", "count", ships, "count", confidence=0.8 * sure)
+    for number, target in enumerate(targets[:LISTED]):
+        subject = f"target/{number:02d}"
+        for predicate, value, unit in (
+            ("column", target.column, "px"),
+            ("row", target.row, "px"),
+            ("longitude", target.lon, "deg"),
+            ("latitude", target.lat, "deg"),
+            ("length", target.length_m, "m"),
+            ("width", target.width_m, "m"),
+            ("peak", target.peak_db, facts.decibel),
+            ("contrast", target.contrast_db, "dB"),
+        ):
+            if math.isfinite(value):  # a target in a corner may have no ring to stand out from
+                facts.add(subject, predicate, value, unit, box=target.box, confidence=sure)
+        if target.orientation_deg is not None:
+            facts.add(
+                subject, "orientation", target.orientation_deg, "deg", box=target.box,
+                confidence=0.8,
+            )  # fmt: skip
+        if target.water_share is not None:
+            facts.add(
+                subject, "water_beside", target.water_share, "share", box=target.box,
+                label="ship candidate" if target.is_ship_candidate else "not alone on water",
+                confidence=0.8,
+            )  # fmt: skip
+
+
+def _mean_db(power: Floats) -> float | None:
+    """Return the mean power in dB, None if it is not positive."""
+    mean = float(power.mean()) if power.size else 0.0
+    return 10.0 * math.log10(mean) if mean > 0 else None
