@@ -1,0 +1,117 @@
+"""The model: two encoders that meet in one space (CLIP, Radford et al. 2021).
+
+Shapes: B batch, C channels, Y × X pixels, L tokens, D width of the joint space.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import AutoConfig, AutoModel, PreTrainedModel
+from transformers.utils.generic import ModelOutput
+
+from sarknowlip.models.config import SarKnowLIPConfig
+from sarknowlip.models.text import TextEncoder
+from sarknowlip.models.vit import ImageEncoder
+
+MAX_SCALE = 100.0
+"""Largest factor on cosines, as in CLIP: keeps training stable."""
+
+
+@dataclass
+class SarKnowLIPOutput(ModelOutput):
+    """What a forward pass gives.
+
+    Attributes:
+        image_embeds: Images, (B, D), unit length.
+        text_embeds: Texts, (B, D), unit length.
+        scale: Factor on cosines, scalar, at most `MAX_SCALE`.
+    """
+
+    image_embeds: Tensor | None = None
+    text_embeds: Tensor | None = None
+    scale: Tensor | None = None
+
+
+class SarKnowLIP(PreTrainedModel):  # type: ignore[no-untyped-call]
+    """Image and text encoder for radar.
+
+    Attributes:
+        logit_scale: Logarithm of the factor on cosines, learned.
+    """
+
+    config_class = SarKnowLIPConfig
+    base_model_prefix = "sarknowlip"
+    main_input_name = "pixel_values"
+
+    def __init__(self, config: SarKnowLIPConfig) -> None:
+        super().__init__(config)
+        self.image = ImageEncoder(config)
+        self.text = TextEncoder(config)
+        self.image_projection = nn.Linear(config.image_width, config.embed_dim, bias=False)
+        self.text_projection = nn.Linear(config.text_width, config.embed_dim, bias=False)
+        self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+        self.post_init()  # type: ignore[no-untyped-call]
+
+    def encode_image(self, pixel_values: Tensor, channel_ids: Tensor, gsd_m: Tensor) -> Tensor:
+        """Return images as unit vectors (B, D).
+
+        Args:
+            pixel_values: Normalised pixels (B, C, Y, X), Y = X = `config.image_px`, 1–4 channels.
+            channel_ids: Identifiers of channels (B, C), 0 where absent.
+            gsd_m: Ground sample distance of these pixels (B,), metres.
+        """
+        pooled_BD = self.image(pixel_values, channel_ids, gsd_m)
+        return functional.normalize(self.image_projection(pooled_BD).float(), dim=-1)
+
+    def encode_text(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Return texts as unit vectors (B, D).
+
+        Args:
+            input_ids: Token ids (B, L), L at most `config.text_tokens`.
+            attention_mask: 1 for a real token, 0 for padding (B, L).
+        """
+        pooled_BD = self.text(input_ids, attention_mask)
+        return functional.normalize(self.text_projection(pooled_BD).float(), dim=-1)
+
+    def forward(
+        self,
+        pixel_values: Tensor,
+        channel_ids: Tensor,
+        gsd_m: Tensor,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+    ) -> SarKnowLIPOutput:
+        """Encode images and texts; arguments as in `encode_image` and `encode_text`."""
+        return SarKnowLIPOutput(
+            image_embeds=self.encode_image(pixel_values, channel_ids, gsd_m),
+            text_embeds=self.encode_text(input_ids, attention_mask),
+            scale=self.logit_scale.exp().clamp(max=MAX_SCALE),
+        )
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        from transformers import initialization as init
+
+        from sarknowlip.models.vit import gsd_frequencies, sine_positions
+
+        if isinstance(module, nn.Linear | nn.Embedding):
+            init.normal_(module.weight, std=self.config.initializer_range)
+            if isinstance(module, nn.Linear) and module.bias is not None:
+                init.zeros_(module.bias)
+        elif isinstance(module, nn.LayerNorm):
+            init.ones_(module.weight)
+            init.zeros_(module.bias)
+        elif isinstance(module, ImageEncoder):
+            init.copy_(module.position_LD, sine_positions(module.side, self.config.image_width))
+            init.copy_(module.octave_G, gsd_frequencies())
+        elif isinstance(module, SarKnowLIP):
+            init.constant_(module.logit_scale, math.log(1 / 0.07))
+
+
+AutoConfig.register(SarKnowLIPConfig.model_type, SarKnowLIPConfig, exist_ok=True)
+AutoModel.register(SarKnowLIPConfig, SarKnowLIP, exist_ok=True)

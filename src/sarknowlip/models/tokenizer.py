@@ -1,0 +1,69 @@
+"""Byte-level BPE (Sennrich et al. 2016; Radford et al. 2019), trained on the corpus' own texts.
+
+Any string can be encoded: bytes that were not seen in training are tokens of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+
+from sarknowlip.core.errors import ConfigError
+from sarknowlip.core.files import write_bytes
+
+PAD, BOS, EOS = "<pad>", "<bos>", "<eos>"
+TOKENIZER = "tokenizer.json"
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int = 2048) -> Tokenizer:
+    """Return a tokenizer whose padding has id 0.
+
+    Args:
+        texts: Training texts; the result depends on how often words occur, not on their order.
+        vocab_size: Largest number of tokens, at least the 256 bytes and 3 marks.
+
+    Raises:
+        ConfigError: The vocabulary is too small.
+    """
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    if vocab_size < len(alphabet) + 3:
+        raise ConfigError(f"vocab_size={vocab_size} is too small", "give at least 259")
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[PAD, BOS, EOS],
+        initial_alphabet=alphabet,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{BOS} $A {EOS}",
+        special_tokens=[(name, tokenizer.token_to_id(name)) for name in (BOS, EOS)],
+    )
+    return tokenizer
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """Read tokenizer.json.
+
+    Raises:
+        ConfigError: It is absent or damaged.
+    """
+    path = folder / TOKENIZER
+    try:
+        return Tokenizer.from_str(path.read_text("utf-8"))
+    except Exception as error:  # the library raises nothing narrower
+        raise ConfigError(f"cannot read {path}: {error}", "save the model again") from error
+
+
+def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
+    """Write tokenizer.json.
+
+    Raises:
+        StorageError: The folder cannot be written.
+    """
+    write_bytes(folder / TOKENIZER, tokenizer.to_str(pretty=True).encode())
