@@ -87,7 +87,7 @@ SIZES = {
         embed_dim=384,
     ),
 }
-"""Sizes by name: with a vocabulary of 2,048, tiny has 6 and small 33 million parameters."""
+"""Sizes by name: with a vocabulary of 2,048, tiny has 6 and small 34 million parameters."""
 
 
 class SarKnowLIPConfig(PretrainedConfig):  # type: ignore[no-untyped-call]

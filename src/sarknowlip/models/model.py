@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -92,6 +93,18 @@ class SarKnowLIP(PreTrainedModel):  # type: ignore[no-untyped-call]
             text_embeds=self.encode_text(input_ids, attention_mask),
             scale=self.logit_scale.exp().clamp(max=MAX_SCALE),
         )
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> SarKnowLIP:
+        """Load a model; arguments are those of `PreTrainedModel.from_pretrained`.
+
+        Weights are copied out of the file: mapped ones start at odd addresses, where kernels add in
+        another order, and the last bit of an embedding would depend on how the model came about.
+        """
+        model: SarKnowLIP = super().from_pretrained(*args, **kwargs)
+        for parameter in model.parameters():
+            parameter.data = parameter.data.clone()
+        return model
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:

@@ -1,0 +1,169 @@
+"""Rung 4: from tiles and words to tensors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from affine import Affine
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from odc.geo.geobox import GeoBox
+
+from sarknowlip.core.errors import ConfigError
+from sarknowlip.models.channels import CHANNELS, POLARIZATIONS, channel_id
+from sarknowlip.models.processing import (
+    LIMIT,
+    MEAN_DB,
+    SPREAD_DB,
+    ProcessorConfig,
+    SarProcessor,
+    area_mean,
+)
+from sarknowlip.models.tokenizer import train_tokenizer
+from sarknowlip.sar.product import Acquisition, Radiometry
+from sarknowlip.sar.tile import TileImage
+
+TEXTS = [f"Open water covers {n} percent of the tile." for n in range(0, 100, 5)] + [
+    f"{n} bright targets stand on the water; the largest is {10 * n} m long." for n in range(2, 12)
+]
+
+
+def tile(
+    db: np.ndarray,
+    polarizations: tuple[str, ...] = ("VV", "VH"),
+    *,
+    band: str | None = "C",
+    calibrated: bool = True,
+    gsd: float = 10.0,
+) -> TileImage:
+    rows, columns = db.shape[1:]
+    box = GeoBox((rows, columns), Affine(gsd, 0, 500_000, 0, -gsd, 4_700_000), "EPSG:32633")
+    acquisition = Acquisition(polarizations=polarizations, frequency_band=band)
+    radiometry = Radiometry(quantity="sigma0", calibrated=calibrated)
+    return TileImage("t", db.astype(np.float32), box, acquisition, radiometry)
+
+
+@pytest.fixture(scope="module")
+def processor() -> SarProcessor:
+    config = ProcessorConfig(image_px=32, text_tokens=16)
+    return SarProcessor(config, train_tokenizer(TEXTS, 400))
+
+
+def test_channel_ids_are_distinct() -> None:
+    bands = (None, "P", "L", "S", "C", "X", "Ku", "K", "Ka")
+    ids = [channel_id(name, band) for band in bands for name in POLARIZATIONS]
+    assert sorted(ids) == list(range(1, CHANNELS))
+    assert channel_id("VV", "W") == channel_id("VV", None)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    rows=st.integers(8, 70),
+    columns=st.integers(8, 70),
+    edge=st.integers(4, 80),
+    seed=st.integers(0),
+)
+def test_area_mean_keeps_the_mean_power(rows: int, columns: int, edge: int, seed: int) -> None:
+    power = np.random.default_rng(seed).gamma(1, 1, (2, rows, columns)).astype(np.float32)
+    coarse = area_mean(power, edge)
+    assert coarse.shape == (2, edge, edge)
+    assert np.allclose(coarse.mean(axis=(1, 2)), power.mean(axis=(1, 2)), rtol=1e-5)
+
+
+def test_area_mean_equals_block_means_and_skips_nodata() -> None:
+    power = np.random.default_rng(0).gamma(1, 1, (1, 64, 64)).astype(np.float32)
+    blocks = power.reshape(1, 32, 2, 32, 2).mean(axis=(2, 4))
+    assert np.allclose(area_mean(power, 32), blocks, rtol=1e-5)
+    power[0, :2, :2] = np.nan
+    power[0, 4, 4] = np.nan
+    coarse = area_mean(power, 32)
+    assert np.isnan(coarse[0, 0, 0])
+    assert np.isnan(coarse).sum() == 1
+    rest = [power[0, 4, 5], power[0, 5, 4], power[0, 5, 5]]
+    assert coarse[0, 2, 2] == pytest.approx(np.mean(rest), rel=1e-5)
+
+
+def test_power_is_averaged_not_decibels(processor: SarProcessor) -> None:
+    db = np.full((1, 64, 64), -20.0)
+    db[:, ::2] = 0.0
+    value = processor.images([tile(db, ("HH",))])["pixel_values"]
+    mean_db = 10 * np.log10((1.0 + 0.01) / 2)
+    expected = (mean_db - MEAN_DB["HH"]) / SPREAD_DB["HH"]
+    assert torch.allclose(value, torch.full_like(value, expected), atol=1e-5)
+
+
+def test_uncalibrated_tiles_are_relative_and_calibrated_are_not(processor: SarProcessor) -> None:
+    db = np.random.default_rng(1).normal(-10, 3, (2, 64, 64))
+    raw = [processor.images([tile(db + k, calibrated=False)])["pixel_values"] for k in (0.0, 30.0)]
+    assert torch.allclose(*raw, atol=1e-4)
+    own = [processor.images([tile(db + k)])["pixel_values"] for k in (0.0, 3.0)]
+    assert torch.allclose(own[1][0, 0] - own[0][0, 0], torch.tensor(3 / SPREAD_DB["VV"]), atol=1e-4)
+
+
+def test_no_data_is_neutral_and_values_are_bounded(processor: SarProcessor) -> None:
+    db = np.full((2, 64, 64), np.nan)
+    blank = processor.images([tile(db)])["pixel_values"]
+    assert torch.equal(blank, torch.zeros_like(blank))
+    assert torch.equal(blank, processor.images([tile(db, calibrated=False)])["pixel_values"])
+    db[:, :32] = 60.0
+    db[:, 32:] = -80.0
+    bounded = processor.images([tile(db)])["pixel_values"]
+    assert bounded.abs().max() == LIMIT
+
+
+def test_order_of_channels_in_the_file_does_not_matter(processor: SarProcessor) -> None:
+    db = np.random.default_rng(2).normal(-12, 4, (4, 50, 50))
+    names = ("VV", "VH", "HH", "HV")
+    straight = processor.images([tile(db, names)])
+    turned = processor.images([tile(db[::-1], names[::-1])])
+    for key, value in straight.items():
+        assert torch.equal(value, turned[key])
+
+
+def test_mixed_batches_are_padded(processor: SarProcessor) -> None:
+    one = tile(np.zeros((1, 64, 64)), ("HH",), band="X", gsd=3.0)
+    two = tile(np.zeros((2, 32, 48)))
+    batch = processor.images([one, two])
+    assert batch["pixel_values"].shape == (2, 2, 32, 32)
+    assert batch["channel_ids"].tolist() == [
+        [channel_id("HH", "X"), 0],
+        [channel_id("VV", "C"), channel_id("VH", "C")],
+    ]
+    assert torch.allclose(batch["gsd_m"], torch.tensor([6.0, 10.0 * 1536**0.5 / 32]), rtol=2e-3)
+
+
+def test_texts_are_padded_cut_and_decodable(processor: SarProcessor) -> None:
+    long = " ".join(TEXTS)
+    strange = "größe ✓ \x00"
+    batch = processor.texts([TEXTS[0], long, "", strange])
+    assert batch["input_ids"].shape == batch["attention_mask"].shape == (4, 16)
+    assert batch["attention_mask"].sum(dim=1)[1:3].tolist() == [16, 2]
+    eos = processor.tokenizer.token_to_id("<eos>")
+    assert batch["input_ids"][1, -1] == eos
+    assert (batch["input_ids"][batch["attention_mask"] == 0] == 0).all()
+    ids = processor.tokenizer.encode(strange).ids
+    assert processor.tokenizer.decode(ids).strip() == strange.strip()
+
+
+def test_tokenizer_does_not_depend_on_the_order_of_texts() -> None:
+    straight, turned = train_tokenizer(TEXTS, 400), train_tokenizer(TEXTS[::-1], 400)
+    assert straight.to_str() == turned.to_str()
+    assert 259 < straight.get_vocab_size() <= 400
+    with pytest.raises(ConfigError, match="vocab_size=100 is too small"):
+        train_tokenizer(TEXTS, 100)
+
+
+def test_saved_processor_is_the_same(processor: SarProcessor, tmp_path: Path) -> None:
+    processor.save_pretrained(tmp_path)
+    again = SarProcessor.from_pretrained(tmp_path)
+    assert again.config == processor.config
+    for key, value in processor.texts(TEXTS).items():
+        assert torch.equal(value, again.texts(TEXTS)[key])
+    (tmp_path / "tokenizer.json").write_text("{")
+    with pytest.raises(ConfigError, match=r"cannot read .*tokenizer\.json"):
+        SarProcessor.from_pretrained(tmp_path)
+    with pytest.raises(ConfigError, match="no model at"):
+        SarProcessor.from_pretrained(tmp_path / "absent")
