@@ -14,7 +14,9 @@ multiplier follows from the clutter model and the false-alarm rate:
 
 Detected pixels are taken out of the background and the test is repeated, so that neighbouring
 targets do not hide each other (Barboy et al., "Cell-averaging CFAR for multiple-target situations",
-IEE Proc. F 133(2), 1986). Pixels connected to a detection that pass at the lower "grow" rate belong
+IEE Proc. F 133(2), 1986). The first background is without all pixels that gamma clutter would not
+hold, since several strong targets look like rough clutter; those that turn out to be clutter count
+again from the second pass on. Pixels connected to a detection that pass at the lower "grow" rate belong
 to the target.
 """
 
@@ -94,14 +96,15 @@ def detect(
         config: Settings.
     """
     config = config or CfarConfig()
-    exceeds, grown = np.zeros_like(valid), np.zeros_like(valid)
-    background = np.full(valid.shape, np.nan)
+    windows = config.windows(gsd_m)
+    background, shape, cells = _clutter(power, valid, looks, windows)
+    gamma = multiplier(looks, np.full_like(shape, np.inf), cells, config.pfa)
+    exceeds = grown = _ratio(power, background, valid) > gamma
     for _ in range(PASSES):
         before = exceeds
         clutter = valid & ~binary_dilation(grown, EIGHT) if grown.any() else valid
-        background, shape, cells = _clutter(power, clutter, looks, config.windows(gsd_m))
-        with np.errstate(invalid="ignore", divide="ignore"):
-            ratio = np.where(valid, power / background, np.nan)
+        background, shape, cells = _clutter(power, clutter, looks, windows)
+        ratio = _ratio(power, background, valid)
         exceeds = ratio > multiplier(looks, shape, cells, config.pfa)
         near = exceeds | (ratio > multiplier(looks, shape, cells, config.grow_pfa))
         grown = _connected(near, exceeds)
@@ -126,6 +129,11 @@ def multiplier(looks: float, shape: Floats, cells: Floats, pfa: float) -> Floats
     position = np.log(np.clip(shape, _SHAPES[0], _SHAPES[-1]))
     textured = np.interp(position, np.log(_SHAPES), table)
     return np.where(shape >= _SHAPES[-1], gamma, np.maximum(textured, gamma))
+
+
+def _ratio(power: Floats, background: Floats, valid: Mask) -> Floats:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(valid, power / background, np.nan)
 
 
 def _clutter(
