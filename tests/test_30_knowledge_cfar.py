@@ -35,7 +35,9 @@ def test_false_alarm_rate_in_k_clutter(shape: float) -> None:
 
 @given(st.floats(1e-8, 1e-2), st.floats(1.5, 10.0), st.floats(1.0, 32.0))
 @settings(max_examples=30, deadline=None)
-def test_fewer_false_alarms_need_a_higher_threshold(pfa: float, factor: float, looks: float) -> None:
+def test_fewer_false_alarms_need_a_higher_threshold(
+    pfa: float, factor: float, looks: float
+) -> None:
     shape, cells = np.array([0.5, 5.0, np.inf]), np.full(3, 400.0)
     strict, lax = (multiplier(looks, shape, cells, rate) for rate in (pfa / factor, pfa))
     assert (strict > lax).all()

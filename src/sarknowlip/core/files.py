@@ -81,6 +81,19 @@ def read_json(path: Path, remedy: str) -> Any:
         raise SarKnowlipError(f"cannot read {path}: {error}", remedy) from error
 
 
+def read_json_lines(path: Path) -> list[Any]:
+    """Read a file of one JSON value a line; a last line cut off by a kill is left out.
+
+    Raises:
+        SarKnowlipError: The file is absent, or another line is not JSON.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+    except (OSError, ValueError) as error:
+        raise SarKnowlipError(f"cannot read {path}: {error}", "delete it and run again") from error
+
+
 def remove_partials(root: Path) -> int:
     """Delete what an interrupted writer left below `root`; return how many files went."""
     leftovers = list(root.rglob(f"{TEMPORARY}*"))
