@@ -1,0 +1,35 @@
+"""`sarknowlip train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sarknowlip.cli.output import bar, console, emit
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe, or module:function.")],
+    data: Annotated[Path, typer.Option(help="Corpus folder with annotations.")],
+    out: Annotated[Path, typer.Option(help="Run folder.")],
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value, for example optim.lr=0.001.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Train a model on a corpus; Ctrl-C leaves a checkpoint."""
+    from sarknowlip.train.config import with_settings
+    from sarknowlip.train.loop import train as train_model
+    from sarknowlip.train.recipes import RECIPES
+
+    config = with_settings(RECIPES[recipe](), settings or [])
+    try:
+        with bar("steps", quiet=as_json) as progress:
+            report = train_model(config, data, out, resume=resume, progress=progress)
+    except KeyboardInterrupt:
+        console.print(f"a checkpoint is in {out}; add --resume to go on from it", style="yellow")
+        raise
+    emit({"model": str(out / "model"), **report.model_dump(mode="json")}, as_json, f"run {out}")

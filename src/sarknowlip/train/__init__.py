@@ -1,0 +1,1 @@
+"""Rung 7: the training engine: recipes, task, loop, checkpoints, log."""

@@ -1,0 +1,142 @@
+"""The full configuration of a run, and how settings on the command line change it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from sarknowlip.core.config import Config
+from sarknowlip.core.errors import ConfigError
+from sarknowlip.models.config import ModelSize
+from sarknowlip.train.optim import OptimConfig
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class DataConfig(Config):
+    """What is read, and how.
+
+    Attributes:
+        batch: Largest batch, pairs.
+        annotation: Version of the texts, "v0001"; null for the newest when the run starts.
+        smallest_crop: Least edge of a random crop as a share of the tile's; 1 for none.
+        workers: Processes that read ahead; 0 reads between steps.
+    """
+
+    batch: Annotated[int, Field(ge=2)] = 32
+    annotation: str | None = None
+    smallest_crop: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    workers: Annotated[int, Field(ge=0)] = 0
+
+
+class TrainConfig(Config):
+    """A run. Exactly one of `steps` and `epochs` is given.
+
+    Attributes:
+        recipe: Name of the recipe it came from.
+        model: Size of the model.
+        vocab_size: Largest vocabulary of the tokenizer.
+        loss: Name in the table of losses.
+        data: What is read, and how.
+        optim: How weights change.
+        steps: Length of the run, steps.
+        epochs: Length of the run, passes over the training split.
+        seed: Of weights, order, captions and crops.
+        device: "auto" takes a CUDA device if there is one.
+        log_every: Steps between log lines.
+        validate_every: Steps between validation losses; the last step always has one.
+        checkpoint_every: Steps between checkpoints; the last step always has one.
+    """
+
+    recipe: str
+    model: ModelSize
+    vocab_size: Annotated[int, Field(ge=259)] = 2048
+    loss: str = "contrastive"
+    data: DataConfig = DataConfig()
+    optim: OptimConfig = OptimConfig()
+    steps: Count | None = None
+    epochs: Count | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    log_every: Count = 1
+    validate_every: Count = 50
+    checkpoint_every: Count = 50
+
+    def model_post_init(self, context: object, /) -> None:
+        """Check the length of the run.
+
+        Raises:
+            ConfigError: Both or none of steps and epochs are given.
+        """
+        if (self.steps is None) == (self.epochs is None):
+            raise ConfigError(
+                f"steps={self.steps} and epochs={self.epochs}",
+                "give exactly one, and set the other to null",
+            )
+
+    def total_steps(self, steps_per_epoch: int) -> int:
+        """Return the length of the run in steps."""
+        return self.steps or (self.epochs or 0) * steps_per_epoch
+
+
+def with_settings(config: TrainConfig, settings: Sequence[str]) -> TrainConfig:
+    """Return a configuration with settings changed.
+
+    Args:
+        config: Of a recipe.
+        settings: "key=value" each, keys dotted ("optim.lr=0.001"), values as JSON or plain words.
+            Giving one of `steps` and `epochs` clears the other.
+
+    Raises:
+        ConfigError: No "=", an unknown key, or a value out of range.
+    """
+    values = config.model_dump()
+    for setting in settings:
+        key, equals, raw = setting.partition("=")
+        if not equals:
+            raise ConfigError(f"setting {setting!r} has no '='", "write key=value")
+        _put(values, key.strip(), _parsed(raw.strip()))
+        other = {"steps": "epochs", "epochs": "steps"}.get(key.strip())
+        if other is not None and values[key.strip()] is not None:
+            values[other] = None
+    try:
+        return TrainConfig.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ConfigError(
+            f"invalid setting {where}={first['input']!r}: {first['msg']}", "see docs/train.md"
+        ) from error
+
+
+def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Return the dotted names of values that differ between two nested mappings, sorted."""
+    changed: list[str] = []
+    for key in sorted({*old, *new}):
+        one, other = old.get(key), new.get(key)
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            changed.extend(changed_keys(one, other, f"{prefix}{key}."))
+        elif one != other:
+            changed.append(f"{prefix}{key}")
+    return changed
+
+
+def _put(values: dict[str, Any], key: str, value: Any) -> None:
+    *path, last = key.split(".")
+    place: Any = values
+    for part in path:
+        place = place.get(part) if isinstance(place, dict) else None
+    if not isinstance(place, dict) or last not in place:
+        known = place if isinstance(place, dict) else values
+        raise ConfigError(f"unknown setting {key!r}", f"choose one of: {', '.join(known)}")
+    place[last] = value
+
+
+def _parsed(raw: str) -> Any:
+    try:
+        return json.loads(raw)
+    except ValueError:
+        return raw

@@ -1,0 +1,213 @@
+"""Rung 5: captions, pairs, order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data.pairs.make import make_corpus, write_texts
+from sarknowlip.annotate.store import annotation_folder
+from sarknowlip.core.errors import CorpusError, ProductError
+from sarknowlip.corpus.catalog import Catalog
+from sarknowlip.data.augment import drawn_crop
+from sarknowlip.data.captions import drawn_caption, read_sentences, whole_caption
+from sarknowlip.data.loader import Collate, EpochBatches, train_loader, whole_loader
+from sarknowlip.data.pairs import WHOLE, PairDataset, Visit
+from sarknowlip.models.processing import ProcessorConfig, SarProcessor
+from sarknowlip.models.tokenizer import train_tokenizer
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    return make_corpus(tmp_path_factory.mktemp("pairs") / "corpus", 9, mixed=True)
+
+
+@pytest.fixture(scope="module")
+def pairs(corpus: Path) -> PairDataset:
+    return PairDataset(corpus, "train", seed=5)
+
+
+@pytest.fixture(scope="module")
+def processor(pairs: PairDataset) -> SarProcessor:
+    config = ProcessorConfig(image_px=16, text_tokens=64)
+    return SarProcessor(config, train_tokenizer(pairs.texts(), 400))
+
+
+def test_sentences_keep_file_order_and_leave_out_other_levels(corpus: Path) -> None:
+    sentences = read_sentences(annotation_folder(corpus))
+    assert set(sentences) == {record.id for record in Catalog(corpus).records()}
+    first = sentences[next(Catalog(corpus).records()).id]
+    assert [s.split()[0] for s in first] == ["The", "A", "Stripes", "The"]
+    assert whole_caption(("A b.", "C d.")) == "A b. C d."
+
+
+@settings(max_examples=60)
+@given(
+    count=st.integers(1, 6),
+    seed=st.integers(0, 2**40),
+    epoch=st.integers(0, 10**6),
+    index=st.integers(0, 10**9),
+)
+def test_drawn_captions_are_arrangements(count: int, seed: int, epoch: int, index: int) -> None:
+    sentences = tuple("abcdef"[:count])
+    caption = drawn_caption(sentences, seed=seed, epoch=epoch, index=index)
+    words = caption.split()
+    assert 1 <= len(words) == len(set(words)) <= count
+    assert set(words) <= set(sentences)
+    assert caption == drawn_caption(sentences, seed=seed, epoch=epoch, index=index)
+
+
+def test_every_arrangement_occurs_about_as_often_as_it_should() -> None:
+    draws = [drawn_caption("abc", seed=1, epoch=e, index=i) for e in range(40) for i in range(150)]
+    counts = Counter(len(d.split()) for d in draws)
+    assert all(abs(counts[k] - 2000) < 200 for k in (1, 2, 3))
+    whole = Counter(d for d in draws if len(d.split()) == 3)
+    assert set(whole) == {" ".join(p) for p in permutations("abc")}
+    other = [drawn_caption("abc", seed=2, epoch=e, index=i) for e in range(40) for i in range(150)]
+    assert 0.05 < np.mean([a == b for a, b in zip(draws, other, strict=True)]) < 0.4
+
+
+def test_pairs_hold_the_tile_and_its_own_sentences(corpus: Path, pairs: PairDataset) -> None:
+    catalog = Catalog(corpus)
+    sentences = read_sentences(annotation_folder(corpus))
+    assert len(pairs) == len(catalog) == 9
+    for index, record in enumerate(catalog.records("train")):
+        pair = pairs[Visit(WHOLE, index)]
+        assert np.array_equal(pair.image.db, catalog.image(record).db, equal_nan=True)
+        assert pair.image.acquisition == record.acquisition
+        assert pair.caption == whole_caption(sentences[record.id])
+        drawn = pairs[Visit(3, index)].caption
+        assert all(part in " ".join(sentences[record.id]) for part in drawn.split(". "))
+
+
+def test_newest_annotation_is_taken_unless_one_is_named(tmp_path: Path) -> None:
+    root = make_corpus(tmp_path / "corpus", 2)
+    (write_texts(root, "v0002") / "annotation.json").write_text("{}")
+    assert PairDataset(root, "train", annotation="v0001").texts()
+    with pytest.raises(CorpusError, match="has no annotations v0009"):
+        PairDataset(root, "train", annotation="v0009")
+    assert len(PairDataset(root, "test")) == 0
+    with pytest.raises(CorpusError, match="0 tiles with sentences in split 'test', and 0 without"):
+        PairDataset(root, "test").require_pairs()
+
+
+def test_pixels_are_read_when_asked_for(tmp_path: Path) -> None:
+    root = make_corpus(tmp_path / "corpus", 3)
+    pairs = PairDataset(root, "train")
+    before = pairs[Visit(0, 0)]
+    for path in (root / "tiles").rglob("*.tif"):
+        path.unlink()
+    assert before.image.db.shape == (2, 32, 32)
+    with pytest.raises(ProductError):
+        pairs[Visit(0, 0)]
+
+
+def test_memory_does_not_grow_with_what_was_read(pairs: PairDataset) -> None:
+    import tracemalloc
+
+    def read_all(times: int) -> int:
+        tracemalloc.start()
+        for epoch in range(times):
+            for index in range(len(pairs)):
+                pairs[Visit(epoch, index)]
+        held, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return held
+
+    read_all(1)
+    tile_bytes = pairs[Visit(0, 0)].image.db.nbytes
+    assert read_all(8) - read_all(1) < 4 * tile_bytes
+
+
+@given(
+    count=st.integers(1, 60),
+    batch=st.integers(2, 20),
+    seed=st.integers(0, 2**32),
+    start=st.integers(0, 40),
+)
+def test_every_epoch_visits_every_tile_once(count: int, batch: int, seed: int, start: int) -> None:
+    steps = EpochBatches(count, batch, seed=seed, start=0, stop=0).steps_per_epoch
+    stop = 3 * steps
+    batches = list(EpochBatches(count, batch, seed=seed, start=0, stop=stop))
+    assert len(batches) == stop
+    for epoch in range(3):
+        visits = [v for part in batches[epoch * steps : (epoch + 1) * steps] for v in part]
+        assert sorted(v.tile for v in visits) == list(range(count))
+        assert {v.epoch for v in visits} == {epoch}
+    sizes = {len(part) for part in batches}
+    assert max(sizes) <= batch
+    assert max(sizes) - min(sizes) <= 1
+    start = min(start, stop)
+    resumed = EpochBatches(count, batch, seed=seed, start=start, stop=stop)
+    assert list(resumed) == batches[start:]
+    assert len(resumed) == stop - start
+
+
+def test_epochs_and_seeds_differ_in_order() -> None:
+    orders = {
+        tuple(v.tile for part in EpochBatches(30, 30, seed=seed, start=e, stop=e + 1) for v in part)
+        for seed in range(3)
+        for e in range(3)
+    }
+    assert len(orders) == 9
+
+
+@pytest.mark.slow
+def test_batches_do_not_depend_on_the_number_of_workers(
+    corpus: Path, processor: SarProcessor
+) -> None:
+    pairs = PairDataset(corpus, "train", seed=5, smallest_crop=0.5)
+    runs = []
+    for workers in (0, 1, 2):
+        order = EpochBatches(len(pairs), 4, seed=5, start=2, stop=8)
+        runs.append(list(train_loader(pairs, processor, order, workers)))
+    for batches in runs[1:]:
+        assert len(batches) == len(runs[0]) == 6
+        for one, other in zip(runs[0], batches, strict=True):
+            assert torch.equal(one.group, other.group)
+            for mine, theirs in ((one.images, other.images), (one.texts, other.texts)):
+                assert mine.keys() == theirs.keys()
+                assert all(torch.equal(mine[k], theirs[k]) for k in mine)
+    assert any((batch.images["channel_ids"] == 0).any() for batch in runs[0])
+
+
+def test_whole_loader_shows_each_pair_once(pairs: PairDataset, processor: SarProcessor) -> None:
+    batches = list(whole_loader(pairs, processor, 4))
+    assert [len(batch) for batch in batches] == [4, 4, 1]
+    expected = processor.texts([pairs[Visit(WHOLE, i)].caption for i in range(4)])
+    assert torch.equal(batches[0].texts["input_ids"], expected["input_ids"])
+
+
+def test_group_is_equal_where_captions_are(pairs: PairDataset, processor: SarProcessor) -> None:
+    from dataclasses import replace
+
+    some = [replace(pairs[Visit(WHOLE, i)], caption=c) for i, c in enumerate("abacb")]
+    group = Collate(processor)(some).group
+    assert torch.equal(
+        group[:, None] == group, torch.tensor([[x == y for y in "abacb"] for x in "abacb"])
+    )
+
+
+def test_crops_stay_inside_and_keep_their_place(pairs: PairDataset) -> None:
+    tile = pairs[Visit(WHOLE, 0)].image
+    assert drawn_crop(tile, 1.0, seed=0, epoch=0, index=0) is tile
+    shapes = set()
+    for epoch in range(30):
+        crop = drawn_crop(tile, 0.5, seed=0, epoch=epoch, index=0)
+        rows, columns = crop.db.shape[1:]
+        assert crop.geobox.shape == (rows, columns)
+        column = round((crop.geobox.affine.c - tile.geobox.affine.c) / 10)
+        row = round((tile.geobox.affine.f - crop.geobox.affine.f) / 10)
+        assert np.array_equal(
+            crop.db, tile.db[:, row : row + rows, column : column + columns], equal_nan=True
+        )
+        shapes.add((rows, row, column))
+        assert rows == columns >= 16
+    assert len(shapes) > 20
