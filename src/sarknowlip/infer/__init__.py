@@ -1,0 +1,1 @@
+"""Rung 6: running a trained model over a corpus."""
