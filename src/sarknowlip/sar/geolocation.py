@@ -1,9 +1,9 @@
 """Where ground points lie in a Sentinel-1 image: times, lines, pixels, and the geolocation grid.
 
 Zero-Doppler azimuth time and slant range time are the physical coordinates of a SAR image. Here
-they appear as *line* (azimuth time in units of the line interval, after the first line) and *sample*
-(slant range time in units of the sampling interval, after the first sample). A TOPS image is
-thought debursted: its lines continue over burst boundaries.
+they appear as *line* (azimuth time in units of the line interval, after the first line) and
+*sample* (slant range time in units of the sampling interval, after the first sample). A TOPS image
+is thought debursted: its lines continue over burst boundaries.
 
 Two conventions matter at the level of a fraction of a pixel and are easily missed:
 
@@ -13,7 +13,9 @@ Two conventions matter at the level of a fraction of a pixel and are easily miss
   the correction is read.
 - The polynomials that turn slant into ground range jump by up to tens of pixels between updates,
   one second apart; between updates they are interpolated linearly (as in Envisat ASAR's product
-  handbook, §6.6.17, whose processor the Sentinel-1 processor descends from, and in xarray-sentinel).
+  handbook, §6.6.17, whose processor the Sentinel-1 processor descends from, and as xarray-sentinel
+  does). The pixel numbers of the geolocation grid follow the nearest update instead; they are not
+  used, its times are.
 """
 
 from __future__ import annotations
@@ -34,6 +36,8 @@ LIGHT_M_PER_S = 299_792_458.0
 SUBDIVISION = 8
 """Cells per cell of the geolocation grid in the dense grid that is inverted."""
 ITERATIONS = 6
+CONVERGED = 1e-4
+"""Last step of the inversion, lines and samples."""
 BEYOND = 0.25
 """How far beyond the grid positions are extrapolated, in units of its extent."""
 
@@ -93,6 +97,11 @@ class RadarGrid:
         late = self.residual[0] + self.residual[1] * (range_s - self.range_start_s)
         line = (azimuth_s - late) / self.line_interval_s
         return line, (range_s - self.range_start_s) * self.sampling_hz
+
+    def azimuth_s(self, line: Floats, sample: Floats) -> Floats:
+        """Return zero-Doppler times, seconds after the first line, of lines at samples."""
+        late = self.residual[0] + self.residual[1] * sample / self.sampling_hz
+        return line * self.line_interval_s + late
 
     def pixel(self, line: Floats, sample: Floats) -> Floats:
         """Return the raster columns of samples; pixel centres are whole numbers."""
@@ -167,26 +176,42 @@ class GeolocationGrid:
         Returns:
             Lines and samples, same shape; NaN further than `BEYOND` outside the grid.
         """
-        target = _ecef(lon, lat)
+        shape = np.shape(lon)
+        target = _ecef(np.ravel(lon), np.ravel(lat))
         _, nearest = self._tree.query(np.nan_to_num(target, posinf=0.0, neginf=0.0))
         row, column = np.unravel_index(nearest, (self.line.size, self.sample.size))
         line, sample = self.line[row], self.sample[column]
+        moving = np.arange(line.size)
         for _ in range(ITERATIONS):
-            value, by_line, by_sample = self._position(line, sample)
-            miss = target - value
-            a, b, c = (
-                (u * v).sum(axis=-1)
-                for u, v in ((by_line, by_line), (by_line, by_sample), (by_sample, by_sample))
-            )
-            p, q = (miss * by_line).sum(axis=-1), (miss * by_sample).sum(axis=-1)
-            determinant = a * c - b * b
-            line = line + (c * p - b * q) / determinant
-            sample = sample + (a * q - b * p) / determinant
+            steps = self._newton(target[moving], line[moving], sample[moving])
+            line[moving] += steps[0]
+            sample[moving] += steps[1]
+            moving = moving[(np.abs(steps) > CONVERGED).any(axis=0)]
+            if not moving.size:
+                break
+        line, sample = line.reshape(shape), sample.reshape(shape)
         known = np.ones(line.shape, dtype=bool)
         for value, nodes in ((line, self.line), (sample, self.sample)):
             pad = BEYOND * (nodes[-1] - nodes[0])
             known &= (value > nodes[0] - pad) & (value < nodes[-1] + pad)
         return np.where(known, line, np.nan), np.where(known, sample, np.nan)
+
+    def lonlat(self, line: Floats, sample: Floats) -> tuple[Floats, Floats]:
+        """Return longitudes and latitudes, degrees, of lines and samples of one shape."""
+        x, y, z = np.moveaxis(self._position(line, sample)[0], -1, 0)
+        place = Transformer.from_crs(4978, 4979, always_xy=True).transform(x, y, z)
+        return np.asarray(place[0]), np.asarray(place[1])
+
+    def _newton(self, target: Floats, line: Floats, sample: Floats) -> Floats:
+        """Return the steps in line and sample that bring positions nearest to the targets."""
+        value, by_line, by_sample = self._position(line, sample)
+        miss = target - value
+        a, b, c = (
+            (u * v).sum(axis=-1)
+            for u, v in ((by_line, by_line), (by_line, by_sample), (by_sample, by_sample))
+        )
+        p, q = (miss * by_line).sum(axis=-1), (miss * by_sample).sum(axis=-1)
+        return np.asarray(np.stack([c * p - b * q, a * q - b * p]) / (a * c - b * b))
 
     def _position(self, line: Floats, sample: Floats) -> tuple[Floats, Floats, Floats]:
         """Return ECEF positions and derivatives, shape (…, 3); linear beyond the grid."""

@@ -104,6 +104,8 @@ class Lattice:
     def positions(self, target: GeoBox, height: float | Floats) -> tuple[Floats, Floats]:
         """Return the image positions of a grid's pixel centres.
 
+        On grids coarser than the lattice the model itself is asked.
+
         Args:
             target: Grid in this lattice's CRS.
             height: Metres above the ellipsoid: one number, or shape (rows, columns), NaN unknown.
@@ -114,6 +116,8 @@ class Lattice:
         rows, columns = target.shape
         column, row = np.meshgrid(np.arange(columns) + 0.5, np.arange(rows) + 0.5)
         x, y = (np.asarray(values) for values in target.affine * (column, row))
+        if self.step <= min(np.hypot(*target.affine[0:4:3]), np.hypot(*target.affine[1:5:3])):
+            return self.at(x, y, np.broadcast_to(np.asarray(height, dtype=np.float64), x.shape))
         axes: list[Floats] = [y / self.step, x / self.step]
         if isinstance(height, np.ndarray):
             if not np.isfinite(height).any():

@@ -47,8 +47,8 @@ class ImageFiles:
         polarization: Transmit and receive.
         annotation: Annotation XML.
         measurement: GeoTIFF of digital numbers.
-        calibration: Calibration table, None if the folder holds none.
-        noise: Noise table, None if the folder holds none.
+        calibration: Calibration table, None if the manifest lists none; may be absent.
+        noise: Noise table, None if the manifest lists none; may be absent.
     """
 
     swath: str
@@ -144,8 +144,7 @@ class Annotation:
         heading: Direction of flight, degrees clockwise from north, 0…360.
         incidence: Incidence angle at mid-swath, degrees.
         noise_removed: Whether the processor already subtracted thermal noise.
-        processing: Per sub-swath, range and azimuth processing parameters.
-        merges: Per sub-swath, first and last pixel in a GRD image; empty for SLC and SM.
+        looks: Number of looks in range and azimuth, per sub-swath.
         ties: Geolocation grid.
         bursts: Bursts of a TOPS SLC image, else None.
     """
@@ -161,8 +160,7 @@ class Annotation:
     heading: float
     incidence: float
     noise_removed: bool
-    processing: tuple[dict[str, Any], ...]
-    merges: dict[str, tuple[int, int]]
+    looks: tuple[tuple[int, int], ...]
     ties: TiePoints
     bursts: Bursts | None
 
@@ -199,10 +197,11 @@ def read_manifest(folder: Path) -> Manifest:
         if esa_safe.findtext(root, ".//safe:platform/safe:familyName") != "SENTINEL-1":
             raise ProductError(f"{path} is not of Sentinel-1", "check the path")
         mode = esa_safe.findtext(root, ".//s1sarl1:instrumentMode/s1sarl1:mode")
-        product_type = esa_safe.findtext(root, ".//s1sarl1:productType")
+        product_type = root.findtext(".//s1sarl1:productType", None, esa_safe.SENTINEL1_NAMESPACES)
         if mode not in MODES or product_type not in {"GRD", "SLC"}:
             raise ProductError(
-                f"{path} is a {mode} {product_type} product", "only IW, EW and SM GRD and SLC are read"
+                f"{path} is of a {mode} {product_type or 'level-2'} product",
+                "only IW, EW and SM GRD and SLC are read",
             )
         order = esa_safe.findall(root, ".//s1sarl1:transmitterReceiverPolarisation")
         return Manifest(
@@ -241,8 +240,13 @@ def read_annotation(path: Path) -> Annotation:
             heading=float(product["platformHeading"]) % 360.0,
             incidence=float(image["incidenceAngleMidSwath"]),
             noise_removed=bool(processing["thermalNoiseCorrectionPerformed"]),
-            processing=tuple(processing["swathProcParamsList"]["swathProcParams"]),
-            merges=_merges(path),
+            looks=tuple(
+                (
+                    int(swath["rangeProcessing"]["numberOfLooks"]),
+                    int(swath["azimuthProcessing"]["numberOfLooks"]),
+                )
+                for swath in processing["swathProcParamsList"]["swathProcParams"]
+            ),
             ties=_tie_points(path, first_line),
             bursts=_bursts(esa_safe.parse_tag(path, "//swathTiming"), first_line),
         )
@@ -284,15 +288,14 @@ def _images(folder: Path, root: ElementTree.Element, order: list[str]) -> tuple[
             continue
         if not annotation.is_file():
             raise ProductError(f"missing {annotation}", FETCH_AGAIN)
-        tables = {k: p for k, p in files.items() if p.is_file()}
         found.append(
             ImageFiles(
                 swath,
                 polarization,  # type: ignore[arg-type]
                 annotation,
                 measurement,
-                tables.get("calibration"),
-                tables.get("noise"),
+                files.get("calibration"),
+                files.get("noise"),
             )
         )
     if not found:
@@ -300,15 +303,6 @@ def _images(folder: Path, root: ElementTree.Element, order: list[str]) -> tuple[
             f"missing {absent[0]}" if absent else f"{folder} lists no measurement", FETCH_AGAIN
         )
     return tuple(found)
-
-
-def _merges(path: Path) -> dict[str, tuple[int, int]]:
-    merges = {}
-    for merge in esa_safe.parse_tag_as_list(path, "//swathMerge"):
-        bounds = merge["swathBoundsList"]["swathBounds"]
-        first = min(int(part["firstRangeSample"]) for part in bounds)
-        merges[merge["swath"]] = (first, max(int(part["lastRangeSample"]) for part in bounds))
-    return merges
 
 
 def _tie_points(path: Path, first_line: np.datetime64) -> TiePoints:
