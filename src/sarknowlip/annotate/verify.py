@@ -198,7 +198,9 @@ class _Stream(Generic[Item]):
     """Items in the order of the catalog's tiles, read a tile at a time."""
 
     def __init__(self, items: Iterator[Item]) -> None:
-        self._groups = itertools.groupby(items, key=lambda item: item.tile_id)
+        self._groups: Iterator[tuple[str, Iterator[Item]]] = itertools.groupby(
+            items, key=lambda item: item.tile_id
+        )
         self._ahead: tuple[str, list[Item]] | None = None
         self._next()
 
