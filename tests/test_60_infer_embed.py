@@ -73,6 +73,22 @@ def test_same_call_same_bits_no_gradient_mode_kept(catalog: Catalog, encoder: Mo
     assert all(parameter.grad is None for parameter in encoder.model.parameters())
 
 
+def test_dropout_is_off(encoder: ModelEncoder) -> None:
+    class Forgetful(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.drop = torch.nn.Dropout(0.5)
+            self.scale = torch.nn.Parameter(torch.ones(1))
+
+        def encode_text(self, input_ids, attention_mask):
+            return self.drop(self.scale * torch.ones(len(input_ids), 64))
+
+    model = Forgetful().train()
+    forgetful = ModelEncoder(model, encoder.processor)  # type: ignore[arg-type]
+    assert (embed_texts(forgetful, ["a", "b"]) == 1).all()
+    assert (model.encode_text(torch.ones(2, 3), None) == 0).any()
+
+
 def test_only_one_batch_of_pixels_is_alive(catalog: Catalog) -> None:
     alive: set[str] = set()
     most = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from fractions import Fraction
 from math import comb
 
@@ -74,6 +75,18 @@ def test_chunks_do_not_change_ranks_of_real_embeddings(count, seed, chunk_scores
     whole = retrieval_ranks(query, gallery, labels, labels)
     parts = retrieval_ranks(query, gallery, labels, labels, chunk_scores=chunk_scores)
     assert np.array_equal(whole.rank, parts.rank)
+
+
+def test_memory_does_not_grow_with_queries_times_gallery() -> None:
+    count = 4000
+    rng = np.random.default_rng(0)
+    query, gallery = (rng.standard_normal((count, 8)).astype(np.float32) for _ in range(2))
+    tracemalloc.start()
+    retrieval_ranks(query, gallery, np.arange(count), np.arange(count), chunk_scores=2**16)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    print(f"peak {peak / 1e6:.1f} MB; all scores at once take {8 * count**2 / 1e6:.0f} MB")
+    assert peak < 0.05 * 8 * count**2
 
 
 def test_perfect_and_constant_scorers() -> None:

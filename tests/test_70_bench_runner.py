@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from typer.testing import CliRunner
 
 from data.bench.make import held_out, make_corpus, make_model, usual_sentences, write_texts
 from sarknowlip.bench.baselines.majority import MajorityBaseline
-from sarknowlip.bench.metrics import BenchError, chance_recall
+from sarknowlip.bench.metrics import BenchError, bootstrap_interval, chance_recall
 from sarknowlip.bench.protocol import Setting
 from sarknowlip.bench.report import CSV_COLUMNS, BenchReport
 from sarknowlip.bench.runner import run
@@ -22,6 +21,7 @@ from sarknowlip.bench.tasks.retrieval import IMAGE_TO_TEXT, TEXT_TO_IMAGE, Retri
 from sarknowlip.core.errors import ConfigError, CorpusError, SarKnowlipError
 from sarknowlip.corpus.catalog import Catalog, write_catalog
 from sarknowlip.data.captions import whole_caption
+from sarknowlip.infer.encoder import ModelEncoder
 
 
 @pytest.fixture(scope="module")
@@ -79,12 +79,43 @@ def test_the_report_holds_model_baselines_and_chance(corpus: Path, report: Bench
     assert f"resample the {report.blocks} blocks" in report.note
 
 
+def test_scores_equal_those_counted_by_hand(corpus: Path, model: Path, report: BenchReport) -> None:
+    """Tile by tile from the stored files: caption, right answers, rank, block, interval."""
+    catalog, tiles = Catalog(corpus), held_out(corpus)
+    order = [record.id for record in catalog.records()]
+    captions = [whole_caption(usual_sentences(order.index(record.id))) for record in tiles]
+    encoder = ModelEncoder.load(model)
+    images = encoder.images([catalog.image(record) for record in tiles]).astype(float)
+    distinct = sorted(set(captions))
+    texts = encoder.texts(distinct).astype(float)
+    blocks = [record.block for record in tiles]
+    for row in report.rows[:2]:
+        ranks = []
+        for image, caption in zip(images, captions, strict=True):
+            if row.direction == TEXT_TO_IMAGE:
+                scores = images @ texts[distinct.index(caption)]
+                right = np.array([other == caption for other in captions])
+            else:
+                scores = texts @ image
+                right = np.array([other == caption for other in distinct])
+            ranks.append(1 + int((scores[~right] >= scores[right].max() - 1e-9).sum()))
+        found = np.array(ranks)
+        assert row.mrr == pytest.approx(np.mean(1 / found))
+        assert row.median_rank == np.median(found)
+        for k in (1, 5, 10):
+            hit = (found <= k).astype(float)[:, None]
+            low, high = bootstrap_interval(hit, blocks)
+            assert row.scores[k] == pytest.approx((hit.mean(), low[0], high[0]))
+    outcome = RetrievalTask.open(Setting(corpus)).evaluate(encoder)[0]
+    assert outcome.ranks.positives.tolist() == [captions.count(caption) for caption in captions]
+    assert list(outcome.blocks) == blocks
+
+
 def test_random_weights_called_trained_score_like_the_untrained_baseline(
-    report: BenchReport, tmp_path: Path, corpus: Path
+    corpus: Path, tmp_path: Path
 ) -> None:
     """The model under test *is* untrained here: seed 0, like the baseline's first seed."""
     again = make_model(tmp_path / "zero", seed=0)
-    torch.manual_seed(0)
     found = run("retrieval", corpus, again, tmp_path / "out", baselines=["untrained"], seeds=[0])
     ours, theirs = found.rows[:2], found.rows[2:]
     for one, other in zip(ours, theirs, strict=True):
@@ -164,8 +195,7 @@ def test_a_block_on_both_sides_is_refused(corpus: Path, tmp_path: Path) -> None:
         return record.model_copy(update={"split": split})
 
     bad = altered(corpus, tmp_path / "bad", leak)
-    if len(members) == 1:
-        pytest.fail("the fixture needs a block of several tiles")
+    assert len(members) > 1, "the fixture needs a block of several tiles"
     with pytest.raises(BenchError, match=rf"block {block} of split test also holds {members[0]}"):
         run("retrieval", bad, None, tmp_path / "out", baselines=["random"])
     assert not (tmp_path / "out").exists()
