@@ -9,23 +9,38 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
+class ResidualLinear(nn.Linear):
+    """The last map before a sum: it starts smaller in deeper stacks (GPT-2, Radford et al. 2019).
+
+    Args:
+        inputs: Width of inputs.
+        outputs: Width of outputs.
+        depth: Blocks of the stack.
+    """
+
+    def __init__(self, inputs: int, outputs: int, depth: int) -> None:
+        super().__init__(inputs, outputs)
+        self.depth = depth
+
+
 class Block(nn.Module):
     """Pre-norm transformer block (Vaswani et al. 2017; Xiong et al. 2020).
 
     Args:
         width: Width D of tokens.
         heads: Attention heads N.
+        depth: Blocks of the stack it belongs to.
     """
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, depth: int) -> None:
         super().__init__()
         self.heads = heads
         self.norm_attention = nn.LayerNorm(width)
         self.qkv = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width)
+        self.out = ResidualLinear(width, width, depth)
         self.norm_mlp = nn.LayerNorm(width)
         self.mlp = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+            nn.Linear(width, 4 * width), nn.GELU(), ResidualLinear(4 * width, width, depth)
         )
 
     def forward(self, x_BLD: Tensor, keep_B11L: Tensor | None = None) -> Tensor:

@@ -110,7 +110,7 @@ class SarKnowLIPConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
     embed_dim: int = 192
     vocab_size: int = 2048
     pad_token_id: int = 0
-    initializer_range: float = 0.02
+    table_std: float = 0.3
 
     @classmethod
     def of(cls, size: ModelSize, vocab_size: int) -> SarKnowLIPConfig:

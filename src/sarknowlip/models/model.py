@@ -15,6 +15,7 @@ from torch.nn import functional
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
+from sarknowlip.models.block import ResidualLinear
 from sarknowlip.models.config import SarKnowLIPConfig
 from sarknowlip.models.text import TextEncoder
 from sarknowlip.models.vit import ImageEncoder
@@ -112,10 +113,13 @@ class SarKnowLIP(PreTrainedModel):  # type: ignore[no-untyped-call]
 
         from sarknowlip.models.vit import gsd_frequencies, sine_positions
 
-        if isinstance(module, nn.Linear | nn.Embedding):
-            init.normal_(module.weight, std=self.config.initializer_range)
-            if isinstance(module, nn.Linear) and module.bias is not None:
+        if isinstance(module, nn.Linear):
+            depth = module.depth if isinstance(module, ResidualLinear) else 0.5
+            init.normal_(module.weight, std=(2 * depth * module.in_features) ** -0.5)
+            if module.bias is not None:
                 init.zeros_(module.bias)
+        elif isinstance(module, nn.Embedding):
+            init.normal_(module.weight, std=self.config.table_std)
         elif isinstance(module, nn.LayerNorm):
             init.ones_(module.weight)
             init.zeros_(module.bias)

@@ -24,7 +24,8 @@ class TextEncoder(nn.Module):
         self.tokens = nn.Embedding(config.vocab_size, config.text_width)
         self.positions = nn.Embedding(config.text_tokens, config.text_width)
         self.blocks = nn.ModuleList(
-            Block(config.text_width, config.text_heads) for _ in range(config.text_depth)
+            Block(config.text_width, config.text_heads, config.text_depth)
+            for _ in range(config.text_depth)
         )
         self.norm = nn.LayerNorm(config.text_width)
 

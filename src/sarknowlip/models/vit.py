@@ -91,7 +91,7 @@ class ImageEncoder(nn.Module):
             nn.Linear(2 * GSD_FEATURES, width), nn.GELU(), nn.Linear(width, width)
         )
         self.blocks = nn.ModuleList(
-            Block(width, config.image_heads) for _ in range(config.image_depth)
+            Block(width, config.image_heads, config.image_depth) for _ in range(config.image_depth)
         )
         self.norm = nn.LayerNorm(width)
         self.register_buffer("position_LD", sine_positions(side, width), persistent=False)

@@ -185,7 +185,7 @@ class _Run:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.task.module.parameters(), self.config.optim.clip_norm)
-        values = {"loss": float(loss), "grad_norm": float(norm)}
+        values = {"loss": float(loss.detach()), "grad_norm": float(norm)}
         for name, value in values.items():
             if not math.isfinite(value):
                 raise DivergedError(

@@ -26,8 +26,8 @@ def tiny() -> TrainConfig:
         recipe="tiny",
         model=SIZES["tiny"],
         data=DataConfig(batch=32),
-        optim=OptimConfig(lr=5e-4, warmup_steps=20),
-        steps=150,
+        optim=OptimConfig(lr=5e-4, warmup_steps=12),
+        steps=120,
     )
 
 

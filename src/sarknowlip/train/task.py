@@ -125,7 +125,7 @@ class ContrastiveTask:
 
     def readings(self) -> dict[str, float]:
         """Return the factor on cosines."""
-        return {"scale": round(float(self.module.logit_scale.exp()), 4)}
+        return {"scale": round(float(self.module.logit_scale.detach().exp()), 4)}
 
     def save(self, folder: Path) -> None:
         """Write config.json, model.safetensors, the processor and tokenizer.json."""

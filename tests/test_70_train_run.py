@@ -1,0 +1,317 @@
+"""Rung 7: training: it learns, resumes exactly, and fails in one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from data.pairs.make import make_corpus, write_texts
+from sarknowlip.core.errors import CheckpointError, ConfigError, CorpusError, StorageError
+from sarknowlip.data.loader import whole_loader
+from sarknowlip.data.pairs import PairDataset
+from sarknowlip.models.config import ModelSize
+from sarknowlip.models.model import SarKnowLIP
+from sarknowlip.models.processing import SarProcessor
+from sarknowlip.train import checkpoint as checkpoint_module
+from sarknowlip.train.checkpoint import checkpoints
+from sarknowlip.train.config import DataConfig, TrainConfig
+from sarknowlip.train.loop import DivergedError, train
+from sarknowlip.train.meter import read_log
+from sarknowlip.train.optim import OptimConfig
+
+SIZE = ModelSize(
+    image_px=32,
+    patch_px=8,
+    image_width=48,
+    image_depth=2,
+    image_heads=2,
+    text_width=48,
+    text_depth=1,
+    text_heads=2,
+    text_tokens=64,
+    embed_dim=32,
+)
+
+
+def config(**changes: Any) -> TrainConfig:
+    values: dict[str, Any] = {
+        "recipe": "test",
+        "model": SIZE,
+        "vocab_size": 400,
+        "data": DataConfig(batch=4),
+        "optim": OptimConfig(lr=3e-3, warmup_steps=5),
+        "steps": 30,
+        "device": "cpu",
+        "checkpoint_every": 7,
+        "validate_every": 10,
+    }
+    return TrainConfig(**values | changes)
+
+
+def curve(out: Path) -> list[tuple[int, str, float]]:
+    return [
+        (line["step"], name, line[name])
+        for line in read_log(out / "log.jsonl")
+        for name in ("loss", "val_loss", "grad_norm", "lr")
+        if name in line
+    ]
+
+
+def stamps(root: Path) -> dict[str, int]:
+    return {
+        path.relative_to(root).as_posix(): path.stat().st_mtime_ns
+        for path in root.rglob("*")
+        if path.is_file() and path.name != ".lock"
+    }
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    return make_corpus(tmp_path_factory.mktemp("train") / "corpus", 12, val=0.35, mixed=True)
+
+
+@pytest.fixture(scope="module")
+def whole(corpus: Path) -> Path:
+    """Return a finished run."""
+    out = corpus.parent / "whole"
+    report = train(config(), corpus, out)
+    assert report.steps == 30
+    return out
+
+
+def test_a_run_leaves_what_it_should(corpus: Path, whole: Path) -> None:
+    names = {path.name for path in whole.iterdir()} - {".lock"}
+    assert names == {"config.json", "log.jsonl", "report.json", "checkpoints", "model"}
+    assert {path.name for path in (whole / "model").iterdir()} == {
+        "config.json",
+        "model.safetensors",
+        "sarknowlip_processor.json",
+        "tokenizer.json",
+    }
+    assert [path.name for path in checkpoints(whole / "checkpoints")] == [
+        "step-00000028",
+        "step-00000030",
+    ]
+    lines = read_log(whole / "log.jsonl")
+    assert [line["step"] for line in lines if "loss" in line] == list(range(1, 31))
+    assert [line["step"] for line in lines if "val_loss" in line] == [10, 20, 30]
+    keys = {"step", "epoch", "loss", "lr", "grad_norm", "images_per_s", "data_wait_pct", "seconds"}
+    assert all(keys <= set(line) for line in lines if "loss" in line)
+    report = json.loads((whole / "report.json").read_text())
+    assert report["val_loss"] == lines[-1]["val_loss"]
+    assert report["loss"] == pytest.approx(
+        sum(x["loss"] for x in lines if "loss" in x and x["step"] > 27) / 3
+    )
+    assert report["pairs"] == len(PairDataset(corpus, "train"))
+
+
+@torch.no_grad()
+def test_val_loss_is_that_of_the_saved_model(corpus: Path, whole: Path) -> None:
+    from sarknowlip.losses.contrastive import contrastive
+
+    model = SarKnowLIP.from_pretrained(whole / "model")
+    processor = SarProcessor.from_pretrained(whole / "model")
+    pairs = PairDataset(corpus, "val")
+    assert len(pairs) >= 2
+    total = 0.0
+    for batch in whole_loader(pairs, processor, 4):
+        out = model(**batch.images, **batch.texts)
+        total += len(batch) * float(
+            contrastive(out.image_embeds, out.text_embeds, out.scale, batch.group)
+        )
+    said = json.loads((whole / "report.json").read_text())["val_loss"]
+    assert total / len(pairs) == pytest.approx(said, rel=1e-5)
+
+
+def test_a_finished_run_is_left_alone(corpus: Path, whole: Path) -> None:
+    before = stamps(whole)
+    for resume in (False, True):
+        report = train(config(), corpus, whole, resume=resume)
+        assert report.model_dump(mode="json") == json.loads((whole / "report.json").read_text())
+    assert stamps(whole) == before
+
+
+def test_another_run_is_refused(corpus: Path, whole: Path, tmp_path: Path) -> None:
+    other = config(seed=1, optim=OptimConfig(lr=1e-3, warmup_steps=5))
+    for resume in (False, True):
+        with pytest.raises(
+            ConfigError, match=r"differs in config\.optim\.lr, config\.seed; choose"
+        ):
+            train(other, corpus, whole, resume=resume)
+    folder = write_texts(corpus, "v0002")
+    try:
+        with pytest.raises(ConfigError, match=r"differs in data\.annotation; choose a new folder"):
+            train(config(), corpus, whole)
+    finally:
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()
+    other_data = make_corpus(tmp_path / "other", 4)
+    with pytest.raises(ConfigError, match=r"data\.catalog_sha256, data\.texts_sha256"):
+        train(config(), other_data, whole)
+
+
+@pytest.mark.slow
+def test_kill_nine_and_resume_is_bit_identical(corpus: Path, whole: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[3]);"
+        "import torch; torch.set_num_threads(int(sys.argv[4]));"
+        "from test_70_train_run import config; from sarknowlip.train.loop import train;"
+        "train(config(), Path(sys.argv[1]), Path(sys.argv[2]), resume=True)"
+    )
+    here, threads = str(Path(__file__).parent), str(torch.get_num_threads())
+
+    def start(out: Path) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", code, str(corpus), str(out), here, threads])
+
+    chance = random.Random(20260923)
+    killed = 0
+    for attempt in range(2):
+        out = tmp_path / f"killed{attempt}"
+        process, goal = start(out), chance.randint(2, 25)
+        log = out / "log.jsonl"
+        while process.poll() is None and not (
+            log.is_file() and log.read_bytes().count(b"\n") >= goal
+        ):
+            time.sleep(0.001)
+        process.send_signal(signal.SIGKILL)
+        killed += process.wait() == -signal.SIGKILL
+        at = len(read_log(log))
+        if not (out / "report.json").is_file():
+            assert start(out).wait() == 0
+        print(f"killed with {at} log lines; goal {goal}")
+        assert curve(out) == curve(whole)
+        mine, theirs = (load_file(run / "model" / "model.safetensors") for run in (out, whole))
+        assert mine.keys() == theirs.keys()
+        assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+        assert not list(out.rglob(".partial-*"))
+    assert killed >= 1
+
+
+@pytest.fixture
+def halted(corpus: Path, tmp_path: Path) -> Path:
+    """Return a run that was interrupted by Ctrl-C after 16 of 30 steps."""
+
+    def stop(done: int, total: int, item: str) -> None:
+        if done == 16:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config(), corpus, tmp_path / "run", progress=stop)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    return tmp_path / "run"
+
+
+def test_interrupt_leaves_a_checkpoint_and_resume_is_exact(
+    corpus: Path, whole: Path, halted: Path
+) -> None:
+    assert checkpoints(halted / "checkpoints")[-1].name == "step-00000016"
+    with pytest.raises(ConfigError, match="unfinished run; add --resume or choose a new folder"):
+        train(config(), corpus, halted)
+    train(config(), corpus, halted, resume=True)
+    assert curve(halted) == curve(whole)
+    assert (halted / "model" / "model.safetensors").read_bytes() == (
+        whole / "model" / "model.safetensors"
+    ).read_bytes()
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "absent", "about"])
+def test_damaged_checkpoint_is_named_with_the_way_out(
+    corpus: Path, whole: Path, halted: Path, damage: str
+) -> None:
+    last = checkpoints(halted / "checkpoints")[-1]
+    state = last / "state.pt"
+    content = bytearray(state.read_bytes())
+    content[len(content) // 2] ^= 1
+    if damage == "cut":
+        state.write_bytes(state.read_bytes()[:-1000])
+    elif damage == "flip":
+        state.write_bytes(bytes(content))
+    elif damage == "absent":
+        state.unlink()
+    else:
+        (last / "checkpoint.json").write_text("{")
+    with pytest.raises(CheckpointError) as caught:
+        train(config(), corpus, halted, resume=True)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert f"checkpoint {last} is damaged" in message
+    assert "delete it to go on from step-00000014" in message
+    for path in last.iterdir():
+        path.unlink()
+    last.rmdir()
+    train(config(), corpus, halted, resume=True)
+    assert curve(halted) == curve(whole)
+
+
+def test_full_disk_leaves_the_last_checkpoint_whole(
+    corpus: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_save = torch.save
+    saved = 0
+
+    def save(state: Any, path: Path) -> None:
+        nonlocal saved
+        saved += 1
+        if saved == 3:
+            Path(path).write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+        real_save(state, path)
+
+    out = tmp_path / "run"
+    monkeypatch.setattr(checkpoint_module.torch, "save", save)
+    with pytest.raises(StorageError, match=r"cannot write checkpoint .*No space left.*--resume"):
+        train(config(), corpus, out)
+    assert [path.name for path in (out / "checkpoints").iterdir()] != []
+    assert [path.name for path in checkpoints(out / "checkpoints")] == [
+        "step-00000007",
+        "step-00000014",
+    ]
+    assert not list(out.rglob(".partial-*"))
+    train(config(), corpus, out, resume=True)
+    assert curve(out) == curve(whole)
+
+
+def test_a_loss_that_is_no_number_stops_the_run(corpus: Path, tmp_path: Path) -> None:
+    wild = config(optim=OptimConfig(lr=1e30, warmup_steps=0, clip_norm=1e30))
+    with pytest.raises(DivergedError, match=r"is (nan|inf) at step (\d+) of .*last good step is"):
+        train(wild, corpus, tmp_path / "run")
+    good = [line for line in read_log(tmp_path / "run" / "log.jsonl") if "loss" in line]
+    assert 1 <= len(good) < 30
+
+
+def test_too_few_pairs(tmp_path: Path) -> None:
+    root = make_corpus(tmp_path / "corpus", 1)
+    with pytest.raises(CorpusError, match="1 tiles with sentences in split 'train'"):
+        train(config(), root, tmp_path / "run")
+    with pytest.raises(CorpusError, match=r"no corpus at|has no annotations"):
+        train(config(), tmp_path / "absent", tmp_path / "run")
+
+
+@pytest.mark.slow
+@torch.no_grad()
+def test_the_model_overfits_a_handful(tmp_path: Path) -> None:
+    root = make_corpus(tmp_path / "corpus", 8)
+    out = tmp_path / "run"
+    with torch.enable_grad():
+        report = train(config(steps=150, data=DataConfig(batch=8)), root, out)
+    first = read_log(out / "log.jsonl")[0]["loss"]
+    assert first > 1.5
+    assert report.loss < 0.25 * first
+    model = SarKnowLIP.from_pretrained(out / "model")
+    processor = SarProcessor.from_pretrained(out / "model")
+    batch = next(iter(whole_loader(PairDataset(root, "train"), processor, 8)))
+    made = model(**batch.images, **batch.texts)
+    similar = made.image_embeds @ made.text_embeds.T
+    assert similar.argmax(dim=1).tolist() == similar.argmax(dim=0).tolist() == list(range(8))
