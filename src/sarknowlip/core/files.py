@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import filecmp
 import json
 import os
 import tempfile
@@ -41,6 +42,8 @@ def write_bytes(path: Path, content: bytes) -> bool:
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary sibling of `path` that takes its place when the block ends without error.
 
+    If it holds the same bytes as `path`, that stays as it is.
+
     Raises:
         StorageError: Writing failed; the old file, if any, is as it was.
     """
@@ -56,7 +59,8 @@ def replacing(path: Path) -> Iterator[Path]:
         yield partial
         with partial.open("rb") as written:
             os.fsync(written.fileno())
-        partial.replace(path)
+        if not (path.is_file() and filecmp.cmp(partial, path, shallow=False)):
+            partial.replace(path)
     except OSError as error:
         raise _unwritable(path, error) from error
     finally:

@@ -90,8 +90,8 @@ class Catalog:
         )
 
 
-def write_catalog(path: Path, records: Sequence[TileRecord]) -> bool:
-    """Write records, sorted by id, as stac-geoparquet; return False if the file already says so.
+def write_catalog(path: Path, records: Sequence[TileRecord]) -> None:
+    """Write records, sorted by id, as stac-geoparquet.
 
     Raises:
         StorageError: The file cannot be written.
@@ -103,6 +103,3 @@ def write_catalog(path: Path, records: Sequence[TileRecord]) -> bool:
     table = pa.Table.from_pylist(rows, schema=SCHEMA)
     with replacing(path) as partial:
         to_parquet(table, partial, compression="zstd")
-        if path.is_file() and path.read_bytes() == partial.read_bytes():
-            return False
-    return True

@@ -135,8 +135,8 @@ def loss_curve(log: Sequence[Mapping[str, float | None]]) -> bytes:
             if (value := line.get(name)) is not None and (step := line.get("step")) is not None
         ]
         if points:
-            mark = "o" if name == "val_loss" else ""
-            axes.plot(*np.array(points).T, mark, ls="-", color=colour, lw=1.4, ms=4, label=label)
+            mark = "o" if name == "val_loss" else "None"
+            axes.plot(*np.array(points).T, marker=mark, color=colour, lw=1.4, ms=4, label=label)
     axes.set_xlabel("step", color=MUTED)
     axes.set_ylabel("contrastive loss", color=MUTED)
     axes.tick_params(colors=MUTED, labelsize=8)

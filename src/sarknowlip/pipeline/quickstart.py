@@ -37,6 +37,7 @@ from sarknowlip.pipeline.report import Findings, Step, write_report
 from sarknowlip.sar.product import SarProduct
 from sarknowlip.sar.sensors import find_products, open_product
 from sarknowlip.simulate.builtin import CITIES, BuiltinConfig, write_scene
+from sarknowlip.train.config import TrainConfig
 from sarknowlip.train.loop import LOG, TrainReport, train
 from sarknowlip.train.recipes import RECIPES
 
@@ -91,7 +92,9 @@ class _Clock:
         return time.perf_counter() - self._start
 
 
-def quickstart(source: Path | None, out: Path, *, bar: Bar, say: Say) -> QuickstartReport:
+def quickstart(
+    source: Path | None, out: Path, *, bar: Bar, say: Say, training: TrainConfig | None = None
+) -> QuickstartReport:
     """Run the whole pipeline.
 
     Args:
@@ -99,6 +102,7 @@ def quickstart(source: Path | None, out: Path, *, bar: Bar, say: Say) -> Quickst
         out: Folder for everything that is made.
         bar: Makes a progress bar for a stage of the given name.
         say: Prints a line.
+        training: Configuration of the training; recipe "tiny" by default.
 
     Raises:
         SarKnowlipError: A stage failed; what was finished before stays and is used next time.
@@ -126,7 +130,7 @@ def quickstart(source: Path | None, out: Path, *, bar: Bar, say: Say) -> Quickst
     clock.done("verify", _verdict(verdict))
     run = out / "run"
     with bar("train") as progress:
-        trained = train(RECIPES["tiny"](), corpus, run, resume=True, progress=progress)
+        trained = train(training or RECIPES["tiny"](), corpus, run, resume=True, progress=progress)
     clock.done("train", _training(trained))
     bench, note = _bench(corpus, run, out, clock, bar)
     report = out / "report.html"

@@ -1,0 +1,157 @@
+"""Rung 8: the whole pipeline on small data, and its report."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rasterio.transform import Affine
+
+from data.geotiff.make import make_geotiff
+from sarknowlip.corpus.catalog import Catalog
+from sarknowlip.corpus.validate import validate
+from sarknowlip.geo.gazetteer import find_city, nearest_city
+from sarknowlip.pipeline.figures import NO_DATA, composite, loss_curve, world_map
+from sarknowlip.pipeline.quickstart import QuickstartReport, quickstart
+from sarknowlip.sar.sensors import open_product
+from sarknowlip.simulate.builtin import CITIES, WATER, BuiltinConfig, write_scene
+from sarknowlip.train.config import TrainConfig, with_settings
+from sarknowlip.train.recipes import RECIPES
+
+
+@contextlib.contextmanager
+def no_bar(label: str) -> Iterator:
+    yield lambda done, total, item: None
+
+
+def short() -> TrainConfig:
+    """Return a training that is over in seconds."""
+    return with_settings(
+        RECIPES["tiny"](),
+        ["steps=6", "model.image_depth=1", "model.text_depth=1", "data.batch=8", "log_every=1"],
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> tuple[Path, QuickstartReport, list[str]]:
+    folder = tmp_path_factory.mktemp("quickstart")
+    for index in range(3):
+        place = Affine(10, 0, 500_000 + 9000 * index, 0, -10, 4_700_000)
+        make_geotiff(folder / "in" / f"s{index}.tif", seed=index, shape=(400, 400), transform=place)
+    (folder / "in" / "broken.tif").write_bytes(b"")
+    said: list[str] = []
+    report = quickstart(
+        folder / "in", folder / "out", bar=no_bar, say=said.append, training=short()
+    )
+    return folder, report, said
+
+
+def test_every_stage_leaves_its_result(finished) -> None:
+    folder, report, said = finished
+    out = folder / "out"
+    assert said[0] == f"Input: {folder / 'in'}"
+    assert [line.split(":")[0] for line in said[1:]] == [
+        "build", "validate", "annotate", "verify", "train", "retrieval",
+    ]  # fmt: skip
+    assert validate(out / "corpus").problems == ()
+    assert report.tiles == len(Catalog(out / "corpus")) > 60
+    assert report.claim_precision == 1.0
+    assert (out / "run" / "model" / "model.safetensors").is_file()
+    assert (out / "bench" / "retrieval.csv").is_file()
+
+
+class Outline(HTMLParser):
+    """Collects tags and what they load."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.loads: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in {"meta", "img", "br", "image", "rect", "link"}:
+            self.open.append(tag)
+        self.loads += [value or "" for name, value in attrs if name in {"src", "href"}]
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag("br", attrs)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_report_is_whole_and_opens_without_a_network(finished) -> None:
+    _, report, _ = finished
+    html = report.report.read_text("utf-8")
+    outline = Outline()
+    outline.feed(html)
+    assert outline.open == []
+    assert outline.loads
+    assert all(load.startswith("data:") for load in outline.loads), "everything is inside"
+    assert not re.search(r"https?://(?!www\.w3\.org)", re.sub(r"base64,[^\"]+", "", html))
+    for part in ("broken.tif", "Retrieval on held-out ground", "random", "chance", "claim(s)"):
+        assert part in html
+    assert "{{" not in html
+    assert "nan" not in re.sub(r"base64,[^\"]+", "", html).lower().split()
+
+
+def test_running_again_keeps_what_is_finished(finished) -> None:
+    folder, report, _ = finished
+    out = folder / "out"
+    names = ("corpus/catalog.parquet", "corpus/annotations/v0001/texts.parquet", "run/report.json")
+    before = {name: (out / name).stat().st_mtime_ns for name in names}
+    again = quickstart(folder / "in", out, bar=no_bar, say=lambda _: None, training=short())
+    assert {name: (out / name).stat().st_mtime_ns for name in names} == before
+    assert again.tiles == report.tiles
+
+
+def test_ground_too_small_to_hold_anything_out(tmp_path: Path) -> None:
+    make_geotiff(tmp_path / "in" / "s.tif", shape=(130, 130))
+    said: list[str] = []
+    report = quickstart(
+        tmp_path / "in", tmp_path / "out", bar=no_bar, say=said.append, training=short()
+    )
+    splits = {record.split for record in Catalog(tmp_path / "out" / "corpus").records()}
+    told = any("too little ground" in line for line in said)
+    assert told == ("test" not in splits)
+    assert report.report.is_file()
+
+
+@pytest.mark.parametrize("city", CITIES)
+def test_builtin_scene_lies_at_its_city_and_repeats(city: str, tmp_path: Path) -> None:
+    config = BuiltinConfig(city=city, seed=3, size_px=160)
+    first, second = (write_scene(config, tmp_path / name) for name in "ab")
+    assert first.read_bytes() == second.read_bytes()
+    product = open_product(first)
+    centre = product.footprint.centroid
+    assert find_city(city) is not None
+    assert nearest_city(centre.x, centre.y)[1] < 25.0
+    power = product.power(product.grid)
+    classes = np.load(tmp_path / "a" / "truth" / f"{first.stem}_classes.npy")
+    assert classes.shape == power.shape[1:]
+    water = classes == WATER
+    if water.sum() > 500:
+        assert 10 * np.log10(power[0][water].mean()) == pytest.approx(-20.0, abs=0.3)
+
+
+def test_composite_keeps_no_data_apart() -> None:
+    db = np.full((2, 32, 32), -10.0, dtype=np.float32)
+    db[:, :, :8] = np.nan
+    picture = composite(db)
+    assert picture.shape == (32, 32, 3)
+    assert (picture[:, :8] == NO_DATA).all()
+    assert (composite(np.full((1, 8, 8), np.nan, dtype=np.float32)) == NO_DATA).all()
+
+
+def test_figures_are_svg(finished) -> None:
+    folder, _, _ = finished
+    records = list(Catalog(folder / "out" / "corpus").records())
+    log = [{"step": k, "loss": 3.0 / k, "val_loss": 2.0 if k == 4 else None} for k in range(1, 6)]
+    for content in (world_map(records), loss_curve(log)):
+        assert ET.fromstring(content).tag.endswith("svg")
