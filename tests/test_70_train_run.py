@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,13 @@ import torch
 from safetensors.torch import load_file
 
 from data.pairs.make import make_corpus, write_texts
-from sarknowlip.core.errors import CheckpointError, ConfigError, CorpusError, StorageError
+from sarknowlip.core.errors import (
+    CheckpointError,
+    ConfigError,
+    CorpusError,
+    ProductError,
+    StorageError,
+)
 from sarknowlip.data.loader import whole_loader
 from sarknowlip.data.pairs import PairDataset
 from sarknowlip.models.config import ModelSize
@@ -151,8 +158,10 @@ def test_another_run_is_refused(corpus: Path, whole: Path, tmp_path: Path) -> No
             train(other, corpus, whole, resume=resume)
     folder = write_texts(corpus, "v0002")
     try:
-        with pytest.raises(ConfigError, match=r"differs in data\.annotation; choose a new folder"):
+        with pytest.raises(ConfigError, match=r"differs in config\.data\.annotation"):
             train(config(), corpus, whole)
+        named = config(data=DataConfig(batch=4, annotation="v0001"))
+        assert train(named, corpus, whole).steps == 30
     finally:
         for path in folder.iterdir():
             path.unlink()
@@ -160,6 +169,37 @@ def test_another_run_is_refused(corpus: Path, whole: Path, tmp_path: Path) -> No
     other_data = make_corpus(tmp_path / "other", 4)
     with pytest.raises(ConfigError, match=r"data\.catalog_sha256, data\.texts_sha256"):
         train(config(), other_data, whole)
+
+
+def test_a_folder_with_other_things_is_refused(corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(ConfigError, match=r"holds thesis\.txt and no run; choose a new"):
+        train(config(), corpus, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_kill_before_the_model_is_written_is_made_good(
+    corpus: Path, whole: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(whole, out)
+    (out / "report.json").unlink()
+    shutil.move(out / "model", out / ".partial-model")
+    report = train(config(), corpus, out, resume=True)
+    for name in ("model.safetensors", "config.json", "tokenizer.json"):
+        assert (out / "model" / name).read_bytes() == (whole / "model" / name).read_bytes()
+    kept = json.loads((whole / "report.json").read_text())
+    assert (report.loss, report.val_loss) == (kept["loss"], kept["val_loss"])
+    assert not (out / ".partial-model").exists()
+
+
+def test_a_damaged_tile_stops_the_run_in_one_line(tmp_path: Path) -> None:
+    root = make_corpus(tmp_path / "corpus", 3)
+    tile = next((root / "tiles").rglob("*.tif"))
+    tile.write_bytes(tile.read_bytes()[:100])
+    with pytest.raises(ProductError, match=tile.name) as caught:
+        train(config(), root, tmp_path / "run")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.slow

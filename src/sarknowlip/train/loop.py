@@ -36,7 +36,7 @@ from sarknowlip.train.checkpoint import (
 from sarknowlip.train.config import TrainConfig, changed_keys
 from sarknowlip.train.meter import Log, Meter, read_log
 from sarknowlip.train.optim import learning_rate, make_optimizer
-from sarknowlip.train.task import ContrastiveTask, Task, data_identity
+from sarknowlip.train.task import ContrastiveTask, Task, data_identity, with_annotation
 
 CONFIG, LOG, REPORT = "config.json", "log.jsonl", "report.json"
 MODEL, CHECKPOINTS, LOCK = "model", "checkpoints", ".lock"
@@ -96,13 +96,16 @@ def train(
         progress: Called with steps done, steps in all, and the latest loss as text.
 
     Raises:
-        ConfigError: The folder holds another run, or an unfinished one and `resume` is false.
+        ConfigError: The folder holds something else, another run, or an unfinished one and `resume`
+            is false.
         CheckpointError: The last checkpoint is damaged.
         CorpusError: The corpus is damaged or has too few pairs.
         DivergedError: The loss is no longer a number.
         StorageError: The disk is full or not writable.
         KeyboardInterrupt: Interrupted; a checkpoint of the last whole step was written before.
     """
+    config = with_annotation(config, data)
+    _refuse_other_content(out)
     with exclusive(out / LOCK):
         finished = _claim_folder(config, data, out, resume)
         if finished is not None:
@@ -112,8 +115,20 @@ def train(
         return _Run(task, config, out, device).finish(progress)
 
 
+def _refuse_other_content(out: Path) -> None:
+    """Keep a run from being mixed with files that are not its own."""
+    if (out / CONFIG).is_file() or not out.is_dir():
+        return
+    others = [path.name for path in out.iterdir() if not path.name.startswith((LOCK, TEMPORARY))]
+    if others:
+        raise ConfigError(
+            f"{out} holds {sorted(others)[0]} and no run", "choose a new or an empty folder"
+        )
+
+
 def _claim_folder(config: TrainConfig, data: Path, out: Path, resume: bool) -> TrainReport | None:
     """Return the report of a finished run; refuse another run's folder; else claim the folder."""
+    assert config.data.annotation is not None
     identity = {
         "config": config.model_dump(mode="json"),
         "data": data_identity(data, config.data.annotation),

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from transformers.utils import logging as transformers_logging
 
 from sarknowlip.annotate.store import TEXTS, annotation_folder
+from sarknowlip.core.errors import CorpusError
 from sarknowlip.core.hashing import file_sha256
-from sarknowlip.corpus.catalog import CATALOG
+from sarknowlip.corpus.catalog import Catalog
 from sarknowlip.data.loader import Batch, EpochBatches, train_loader, whole_loader
 from sarknowlip.data.pairs import PairDataset
 from sarknowlip.losses import LOSSES, PairLoss
@@ -141,15 +142,32 @@ class ContrastiveTask:
         return EpochBatches(self.pairs, batch, seed=seed, start=start, stop=stop)
 
 
-def data_identity(root: Path, annotation: str | None) -> dict[str, Any]:
+def data_identity(root: Path, annotation: str) -> dict[str, str]:
     """Return what identifies the training data: contents, not where they lie.
 
+    Args:
+        root: Corpus folder.
+        annotation: Version of the texts.
+
     Raises:
-        CorpusError: No corpus or no annotations.
+        CorpusError: The texts are absent.
     """
-    folder = annotation_folder(root, annotation)
+    texts = annotation_folder(root, annotation) / TEXTS
+    if not texts.is_file():
+        raise CorpusError(f"cannot read {texts}: it is absent", "annotate the corpus again")
     return {
-        "annotation": folder.name,
-        "catalog_sha256": file_sha256(root / CATALOG) if (root / CATALOG).is_file() else None,
-        "texts_sha256": file_sha256(folder / TEXTS) if (folder / TEXTS).is_file() else None,
+        "catalog_sha256": file_sha256(Catalog(root).path),
+        "texts_sha256": file_sha256(texts),
     }
+
+
+def with_annotation(config: TrainConfig, root: Path) -> TrainConfig:
+    """Return the configuration with the version of the texts by name.
+
+    Raises:
+        CorpusError: No corpus, or no such annotations.
+    """
+    Catalog(root)
+    named = annotation_folder(root, config.data.annotation).name
+    data = config.data.model_copy(update={"annotation": named})
+    return config.model_copy(update={"data": data})
