@@ -157,7 +157,10 @@ def _report(
 
 def _interval_notes(rows: Sequence[Row], blocks: int, unit: str) -> Iterator[str]:
     if unit == "block":
-        yield f"95 % intervals resample the {blocks} blocks, not single queries."
+        yield (
+            f"95 % intervals resample the {blocks} blocks, not single queries; gallery and seeds "
+            "stay as they are."
+        )
     else:
         yield (
             f"Only {blocks} held-out block(s), fewer than {MIN_CLUSTERS}: 95 % intervals resample "
