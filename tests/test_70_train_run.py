@@ -331,6 +331,12 @@ def test_a_loss_that_is_no_number_stops_the_run(corpus: Path, tmp_path: Path) ->
     assert 1 <= len(good) < 30
 
 
+def test_a_wrong_setting_does_not_spoil_the_folder(corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="unknown loss 'hinge'; choose one of: contrastive"):
+        train(config(loss="hinge"), corpus, tmp_path / "run")
+    assert train(config(steps=2), corpus, tmp_path / "run").steps == 2
+
+
 def test_too_few_pairs(tmp_path: Path) -> None:
     root = make_corpus(tmp_path / "corpus", 1)
     with pytest.raises(CorpusError, match="1 tiles with sentences in split 'train'"):

@@ -125,7 +125,7 @@ def train_loader(
 def whole_loader(
     pairs: PairDataset, processor: SarProcessor, batch: int, workers: int = 0
 ) -> Iterable[Batch]:
-    """Return each pair once, in order, whole tile and whole caption.
+    """Return each pair once, in order, whole tile and whole caption, batches of nearly one size.
 
     Args:
         pairs: Pairs of any split.
@@ -133,8 +133,10 @@ def whole_loader(
         batch: Largest batch.
         workers: Processes that read ahead.
     """
-    visits = [Visit(WHOLE, index) for index in range(len(pairs))]
-    parts = [visits[first : first + batch] for first in range(0, len(visits), batch)]
+    parts = [
+        [Visit(WHOLE, int(index)) for index in part]
+        for part in np.array_split(np.arange(len(pairs)), max(1, -(-len(pairs) // batch)))
+    ]
     return _loader(pairs, processor, parts, workers)
 
 

@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -107,11 +108,20 @@ def train(
     config = with_annotation(config, data)
     _refuse_other_content(out)
     with exclusive(out / LOCK):
-        finished = _claim_folder(config, data, out, resume)
+        identity = {
+            "config": config.model_dump(mode="json"),
+            "data": data_identity(data, str(config.data.annotation)),
+            "sarknowlip": __version__,
+        }
+        finished = _known_run(identity, out, resume)
         if finished is not None:
             return finished
         device = _device(config.device)
         task = ContrastiveTask(config, data, device)
+        for folder in (out, out / CHECKPOINTS):
+            remove_unfinished(folder)
+        remove_partials(out)
+        write_json(out / CONFIG, identity)
         return _Run(task, config, out, device).finish(progress)
 
 
@@ -126,32 +136,20 @@ def _refuse_other_content(out: Path) -> None:
         )
 
 
-def _claim_folder(config: TrainConfig, data: Path, out: Path, resume: bool) -> TrainReport | None:
-    """Return the report of a finished run; refuse another run's folder; else claim the folder."""
-    assert config.data.annotation is not None
-    identity = {
-        "config": config.model_dump(mode="json"),
-        "data": data_identity(data, config.data.annotation),
-        "sarknowlip": __version__,
-    }
-    if (out / CONFIG).is_file():
-        old = read_json(out / CONFIG, "choose a new folder")
-        changed = changed_keys(old, identity)
-        if changed:
-            raise ConfigError(
-                f"{out} holds a run that differs in {', '.join(changed)}",
-                "choose a new folder or repeat that run's settings and data",
-            )
-        if (out / REPORT).is_file():
-            return TrainReport.model_validate(read_json(out / REPORT, "choose a new folder"))
-        if not resume:
-            raise ConfigError(
-                f"{out} holds an unfinished run", "add --resume or choose a new folder"
-            )
-    for folder in (out, out / CHECKPOINTS):
-        remove_unfinished(folder)
-    remove_partials(out)
-    write_json(out / CONFIG, identity)
+def _known_run(identity: dict[str, Any], out: Path, resume: bool) -> TrainReport | None:
+    """Return the report of a finished run, None if there is something to do; refuse another run."""
+    if not (out / CONFIG).is_file():
+        return None
+    changed = changed_keys(read_json(out / CONFIG, "choose a new folder"), identity)
+    if changed:
+        raise ConfigError(
+            f"{out} holds a run that differs in {', '.join(changed)}",
+            "choose a new folder or repeat that run's settings and data",
+        )
+    if (out / REPORT).is_file():
+        return TrainReport.model_validate(read_json(out / REPORT, "choose a new folder"))
+    if not resume:
+        raise ConfigError(f"{out} holds an unfinished run", "add --resume or choose a new folder")
     return None
 
 
