@@ -22,6 +22,7 @@ def info(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
 
     from sarknowlip import __version__
     from sarknowlip.annotate.stages import STAGES
+    from sarknowlip.bench.baselines import BASELINES
     from sarknowlip.bench.tasks import TASKS
     from sarknowlip.knowledge.sources import SOURCES
     from sarknowlip.losses import LOSSES
@@ -37,6 +38,14 @@ def info(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
         **{name: importlib.metadata.version(name) for name in _LIBRARIES},
         "gdal": rasterio.__gdal_version__,
     }
-    for table in (SENSORS, SOURCES, STAGES, LOSSES, RECIPES, TASKS):
-        values[f"{table.kind}s"] = ", ".join(table)
+    tables = {
+        "sensors": SENSORS,
+        "sources": SOURCES,
+        "stages": STAGES,
+        "losses": LOSSES,
+        "recipes": RECIPES,
+        "tasks": TASKS,
+        "baselines": BASELINES,
+    }
+    values |= {name: ", ".join(table) for name, table in tables.items()}
     emit(values, as_json, "sarknowlip")

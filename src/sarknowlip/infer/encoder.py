@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from sarknowlip.core.errors import SarKnowlipError
-from sarknowlip.models.model import SarKnowLIP
+from sarknowlip.models.model import SarKnowLIP, without_bars
 from sarknowlip.models.processing import SarProcessor
 from sarknowlip.sar.tile import TileImage
 
@@ -111,7 +111,8 @@ def _weights(folder: Path) -> SarKnowLIP:
         for path in folder.glob("*.safetensors"):
             with safe_open(path, framework="pt") as file:
                 stored |= set(file.keys())
-        model = SarKnowLIP.from_pretrained(folder, local_files_only=True)
+        with without_bars():
+            model = SarKnowLIP.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise SarKnowlipError(f"cannot read the model at {folder}: {error}", remedy) from error
     absent = sorted(set(model.state_dict()) - stored)

@@ -16,8 +16,8 @@ Detected pixels are taken out of the background and the test is repeated, so tha
 targets do not hide each other (Barboy et al., "Cell-averaging CFAR for multiple-target situations",
 IEE Proc. F 133(2), 1986). The first background is without all pixels that gamma clutter would not
 hold, since several strong targets look like rough clutter; those that turn out to be clutter count
-again from the second pass on. Pixels connected to a detection that pass at the lower "grow" rate belong
-to the target.
+again from the second pass on. Pixels connected to a detection that pass at the lower "grow" rate
+belong to the target.
 """
 
 from __future__ import annotations

@@ -5,7 +5,9 @@ Shapes: B batch, C channels, Y × X pixels, L tokens, D width of the joint space
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoConfig, AutoModel, PreTrainedModel
+from transformers.utils import logging as transformers_logging
 from transformers.utils.generic import ModelOutput
 
 from sarknowlip.models.block import ResidualLinear
@@ -128,6 +131,18 @@ class SarKnowLIP(PreTrainedModel):  # type: ignore[no-untyped-call]
             init.copy_(module.octave_G, gsd_frequencies())
         elif isinstance(module, SarKnowLIP):
             init.constant_(module.logit_scale, math.log(1 / 0.07))
+
+
+@contextlib.contextmanager
+def without_bars() -> Iterator[None]:
+    """Keep `transformers` from drawing progress bars of its own while files are read or written."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 AutoConfig.register(SarKnowLIPConfig.model_type, SarKnowLIPConfig, exist_ok=True)
