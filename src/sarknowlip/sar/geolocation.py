@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from pyproj import Transformer
-from scipy.interpolate import CubicSpline, PchipInterpolator, RectBivariateSpline
+from scipy.interpolate import PchipInterpolator, RectBivariateSpline
 from scipy.spatial import cKDTree
 
 from sarknowlip.sar.safe import TiePoints
@@ -36,8 +36,8 @@ LIGHT_M_PER_S = 299_792_458.0
 SUBDIVISION = 8
 """Cells per cell of the geolocation grid in the dense grid that is inverted."""
 ITERATIONS = 6
-CONVERGED = 1e-4
-"""Last step of the inversion, lines and samples."""
+CONVERGED = 1e-6
+"""Last step of the inversion, lines and columns of tie points."""
 BEYOND = 0.25
 """How far beyond the grid positions are extrapolated, in units of its extent."""
 
@@ -131,10 +131,14 @@ def bistatic_residual(
 class GeolocationGrid:
     """The annotation's geolocation grid, interpolated and inverted.
 
+    Everything is a function of line and *column*, the fractional index of tie points in range: ties
+    lie at whole columns, though their samples differ from row to row in ground-range images.
+
     A tie point's position depends smoothly on time and range, and roughly on its terrain height,
     which shifts it away from the sensor. The two are interpolated apart: the foot (where the point
-    would lie at height zero, from the triangle of slant range and heights) by cubic splines, the
-    shift by monotone (PCHIP) ones, which do not overshoot. Both pass through the tie points.
+    would lie at height zero, from the triangle of slant range and heights) and the sample by cubic
+    splines, the shift by monotone (PCHIP) ones, which do not overshoot. All pass through the tie
+    points.
 
     Args:
         ties: Tie points.
@@ -145,25 +149,18 @@ class GeolocationGrid:
     def __init__(self, ties: TiePoints, line: Floats, sample: Floats) -> None:
         position = _ecef(ties.lon, ties.lat)
         foot = _feet(ties, position)
-        columns = np.linspace(sample[:, 0].min(), sample[:, -1].max(), sample.shape[1])
-        # Ground-range pixels have other slant ranges on every row: bring all rows to one axis.
-        feet = np.stack([CubicSpline(s, f)(columns) for s, f in zip(sample, foot, strict=True)])
-        shifts = np.stack(
-            [
-                PchipInterpolator(s, p - f)(np.clip(columns, s[0], s[-1]))
-                for s, p, f in zip(sample, position, foot, strict=True)
-            ]
-        )
-        self.line, self.sample = _subdivided(line), _subdivided(columns)
+        columns = np.arange(sample.shape[1], dtype=np.float64)
+        self.line, self.column = _subdivided(line), _subdivided(columns)
         order = {"kx": min(3, line.size - 1), "ky": min(3, columns.size - 1)}
-        rough = PchipInterpolator(columns, PchipInterpolator(line, shifts)(self.line), axis=1)
-        surface = rough(self.sample)
+        rough = PchipInterpolator(line, position - foot)(self.line)
+        surface = PchipInterpolator(columns, rough, axis=1)(self.column)
         for axis in range(3):
-            smooth = RectBivariateSpline(line, columns, feet[..., axis], **order)
-            surface[..., axis] += smooth(self.line, self.sample)
-        self._splines = [
-            RectBivariateSpline(self.line, self.sample, surface[..., axis]) for axis in range(3)
+            smooth = RectBivariateSpline(line, columns, foot[..., axis], **order)
+            surface[..., axis] += smooth(self.line, self.column)
+        self._place = [
+            RectBivariateSpline(self.line, self.column, surface[..., axis]) for axis in range(3)
         ]
+        self._sample = [RectBivariateSpline(line, columns, sample, **order)]
         self._tree = cKDTree(surface.reshape(-1, 3))
 
     def locate(self, lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
@@ -179,49 +176,59 @@ class GeolocationGrid:
         shape = np.shape(lon)
         target = _ecef(np.ravel(lon), np.ravel(lat))
         _, nearest = self._tree.query(np.nan_to_num(target, posinf=0.0, neginf=0.0))
-        row, column = np.unravel_index(nearest, (self.line.size, self.sample.size))
-        line, sample = self.line[row], self.sample[column]
+        row, index = np.unravel_index(nearest, (self.line.size, self.column.size))
+        line, column = self.line[row], self.column[index]
         moving = np.arange(line.size)
         for _ in range(ITERATIONS):
-            steps = self._newton(target[moving], line[moving], sample[moving])
+            steps = self._newton(target[moving], line[moving], column[moving])
             line[moving] += steps[0]
-            sample[moving] += steps[1]
+            column[moving] += steps[1]
             moving = moving[(np.abs(steps) > CONVERGED).any(axis=0)]
             if not moving.size:
                 break
-        line, sample = line.reshape(shape), sample.reshape(shape)
         known = np.ones(line.shape, dtype=bool)
-        for value, nodes in ((line, self.line), (sample, self.sample)):
+        for value, nodes in ((line, self.line), (column, self.column)):
             pad = BEYOND * (nodes[-1] - nodes[0])
             known &= (value > nodes[0] - pad) & (value < nodes[-1] + pad)
-        return np.where(known, line, np.nan), np.where(known, sample, np.nan)
+        sample = self._evaluate(self._sample, line, column)[0][..., 0]
+        return (
+            np.where(known, line, np.nan).reshape(shape),
+            np.where(known, sample, np.nan).reshape(shape),
+        )
 
     def lonlat(self, line: Floats, sample: Floats) -> tuple[Floats, Floats]:
         """Return longitudes and latitudes, degrees, of lines and samples of one shape."""
-        x, y, z = np.moveaxis(self._position(line, sample)[0], -1, 0)
+        middle = self._sample[0](self.line.mean(), self.column)[0]
+        column = np.interp(sample, middle, self.column)
+        for _ in range(ITERATIONS):
+            value, _, by_column = self._evaluate(self._sample, line, column)
+            column = column + (sample - value[..., 0]) / by_column[..., 0]
+        x, y, z = np.moveaxis(self._evaluate(self._place, line, column)[0], -1, 0)
         place = Transformer.from_crs(4978, 4979, always_xy=True).transform(x, y, z)
         return np.asarray(place[0]), np.asarray(place[1])
 
-    def _newton(self, target: Floats, line: Floats, sample: Floats) -> Floats:
-        """Return the steps in line and sample that bring positions nearest to the targets."""
-        value, by_line, by_sample = self._position(line, sample)
+    def _newton(self, target: Floats, line: Floats, column: Floats) -> Floats:
+        """Return the steps in line and column that bring positions nearest to the targets."""
+        value, by_line, by_column = self._evaluate(self._place, line, column)
         miss = target - value
         a, b, c = (
             (u * v).sum(axis=-1)
-            for u, v in ((by_line, by_line), (by_line, by_sample), (by_sample, by_sample))
+            for u, v in ((by_line, by_line), (by_line, by_column), (by_column, by_column))
         )
-        p, q = (miss * by_line).sum(axis=-1), (miss * by_sample).sum(axis=-1)
+        p, q = (miss * by_line).sum(axis=-1), (miss * by_column).sum(axis=-1)
         return np.asarray(np.stack([c * p - b * q, a * q - b * p]) / (a * c - b * b))
 
-    def _position(self, line: Floats, sample: Floats) -> tuple[Floats, Floats, Floats]:
-        """Return ECEF positions and derivatives, shape (…, 3); linear beyond the grid."""
-        at = [np.clip(line, *self.line[[0, -1]]), np.clip(sample, *self.sample[[0, -1]])]
-        value, by_line, by_sample = (
-            np.stack([spline.ev(*at, dx=dx, dy=dy) for spline in self._splines], axis=-1)
+    def _evaluate(
+        self, splines: list[RectBivariateSpline], line: Floats, column: Floats
+    ) -> tuple[Floats, Floats, Floats]:
+        """Return values and derivatives, shape (…, splines); linear beyond the grid."""
+        at = [np.clip(line, *self.line[[0, -1]]), np.clip(column, *self.column[[0, -1]])]
+        value, by_line, by_column = (
+            np.stack([spline.ev(*at, dx=dx, dy=dy) for spline in splines], axis=-1)
             for dx, dy in ((0, 0), (1, 0), (0, 1))
         )
-        value += by_line * (line - at[0])[..., None] + by_sample * (sample - at[1])[..., None]
-        return value, by_line, by_sample
+        value += by_line * (line - at[0])[..., None] + by_column * (column - at[1])[..., None]
+        return value, by_line, by_column
 
 
 def height_roughness(height: Floats) -> float:

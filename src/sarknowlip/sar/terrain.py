@@ -41,7 +41,7 @@ PLANE_M = 1e-3
 """Distance from the zero-Doppler plane at which the solver stops."""
 CELL = 3.0
 """Edge of a cell of summed facets on flat ground, in target pixels; sarsen's default."""
-BLOCK_PX = 256
+BLOCK_PX = 512
 HIGHEST_M = 9000.0
 COARSE_M = 90.0
 """Pixel size at which the relief around a block is looked at."""
