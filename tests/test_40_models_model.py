@@ -11,7 +11,7 @@ from transformers import AutoModel
 from sarknowlip.core.errors import ConfigError
 from sarknowlip.models.channels import CHANNELS
 from sarknowlip.models.config import SIZES, ModelSize, SarKnowLIPConfig
-from sarknowlip.models.model import MAX_SCALE, SarKnowLIP
+from sarknowlip.models.model import FIRST_SCALE, MAX_SCALE, SarKnowLIP
 
 SIZE = ModelSize(
     image_px=32,
@@ -34,6 +34,9 @@ def model() -> SarKnowLIP:
     with torch.no_grad():
         for table in (made.image.patches.polarization, made.image.patches.band):
             table.weight.normal_(std=0.5)
+        for norm in (made.image_norm, made.text_norm):
+            norm.running_mean.normal_(std=0.1)
+            norm.running_var.uniform_(0.5, 2.0)
     return made
 
 
@@ -127,7 +130,7 @@ def test_forward_bounds_the_scale(model: SarKnowLIP) -> None:
     words = torch.arange(3, 11)[None].expand(3, -1)
     out = model(*images(3, 2), words, torch.ones_like(words))
     assert out.image_embeds.shape == out.text_embeds.shape == (3, 24)
-    assert float(out.scale) == pytest.approx(1 / 0.07)
+    assert float(out.scale) == pytest.approx(FIRST_SCALE)
     before = model.logit_scale.clone()
     model.logit_scale.fill_(50.0)
     assert model(*images(3, 2), words, torch.ones_like(words)).scale == MAX_SCALE

@@ -56,7 +56,7 @@ def test_settings_change_what_they_name() -> None:
         ("seed", "has no '='"),
         ("optim.lr=fast", "invalid setting optim.lr='fast'"),
         ("optim.lr=-1", "invalid setting optim.lr=-1"),
-        ("data.batch=1", "invalid setting data.batch=1"),
+        ("data.batch=2", "invalid setting data.batch=2"),
         ("steps=null", "steps=None and epochs=None; give exactly one"),
         ("model.patch_px=7", "image_px=128 is no multiple of patch_px=7"),
     ],

@@ -9,18 +9,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-class ResidualLinear(nn.Linear):
-    """The last map before a sum: it starts smaller in deeper stacks (GPT-2, Radford et al. 2019).
+class ScaledLinear(nn.Linear):
+    """A linear map whose first weights are smaller than usual.
 
     Args:
         inputs: Width of inputs.
         outputs: Width of outputs.
-        depth: Blocks of the stack.
+        gain: Factor on the standard deviation 1/√inputs of the first weights.
     """
 
-    def __init__(self, inputs: int, outputs: int, depth: int) -> None:
+    def __init__(self, inputs: int, outputs: int, gain: float) -> None:
         super().__init__(inputs, outputs)
-        self.depth = depth
+        self.gain = gain
 
 
 class Block(nn.Module):
@@ -35,12 +35,13 @@ class Block(nn.Module):
     def __init__(self, width: int, heads: int, depth: int) -> None:
         super().__init__()
         self.heads = heads
+        gain = (2 * depth) ** -0.5  # GPT-2, Radford et al. 2019: sums do not grow with depth
         self.norm_attention = nn.LayerNorm(width)
         self.qkv = nn.Linear(width, 3 * width)
-        self.out = ResidualLinear(width, width, depth)
+        self.out = ScaledLinear(width, width, gain)
         self.norm_mlp = nn.LayerNorm(width)
         self.mlp = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(), ResidualLinear(4 * width, width, depth)
+            nn.Linear(width, 4 * width), nn.GELU(), ScaledLinear(4 * width, width, gain)
         )
 
     def forward(self, x_BLD: Tensor, keep_B11L: Tensor | None = None) -> Tensor:

@@ -1,5 +1,10 @@
 """The model: two encoders that meet in one space (CLIP, Radford et al. 2021).
 
+Before its projection each encoder's vector goes through batch normalisation without weights, as in
+the heads of MoCo v3 (Chen et al. 2021): it takes away what all inputs share. Without it training on
+few tiles with short captions often stays where all embeddings are equal and the loss is log B.
+In evaluation running statistics are used, so that an embedding does not depend on its batch.
+
 Shapes: B batch, C channels, Y × X pixels, L tokens, D width of the joint space.
 """
 
@@ -18,13 +23,15 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 from transformers.utils.generic import ModelOutput
 
-from sarknowlip.models.block import ResidualLinear
+from sarknowlip.models.block import ScaledLinear
 from sarknowlip.models.config import SarKnowLIPConfig
 from sarknowlip.models.text import TextEncoder
 from sarknowlip.models.vit import ImageEncoder
 
 MAX_SCALE = 100.0
 """Largest factor on cosines, as in CLIP: keeps training stable."""
+FIRST_SCALE = 5.0
+"""Factor on cosines of an untrained model."""
 
 
 @dataclass
@@ -57,9 +64,11 @@ class SarKnowLIP(PreTrainedModel):  # type: ignore[no-untyped-call]
         super().__init__(config)
         self.image = ImageEncoder(config)
         self.text = TextEncoder(config)
+        self.image_norm = nn.BatchNorm1d(config.image_width, affine=False)
+        self.text_norm = nn.BatchNorm1d(config.text_width, affine=False)
         self.image_projection = nn.Linear(config.image_width, config.embed_dim, bias=False)
         self.text_projection = nn.Linear(config.text_width, config.embed_dim, bias=False)
-        self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+        self.logit_scale = nn.Parameter(torch.tensor(math.log(FIRST_SCALE)))
         self.post_init()  # type: ignore[no-untyped-call]
 
     def encode_image(self, pixel_values: Tensor, channel_ids: Tensor, gsd_m: Tensor) -> Tensor:
@@ -70,7 +79,7 @@ class SarKnowLIP(PreTrainedModel):  # type: ignore[no-untyped-call]
             channel_ids: Identifiers of channels (B, C), 0 where absent.
             gsd_m: Ground sample distance of these pixels (B,), metres.
         """
-        pooled_BD = self.image(pixel_values, channel_ids, gsd_m)
+        pooled_BD = self.image_norm(self.image(pixel_values, channel_ids, gsd_m))
         return functional.normalize(self.image_projection(pooled_BD).float(), dim=-1)
 
     def encode_text(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
@@ -80,7 +89,7 @@ class SarKnowLIP(PreTrainedModel):  # type: ignore[no-untyped-call]
             input_ids: Token ids (B, L), L at most `config.text_tokens`.
             attention_mask: 1 for a real token, 0 for padding (B, L).
         """
-        pooled_BD = self.text(input_ids, attention_mask)
+        pooled_BD = self.text_norm(self.text(input_ids, attention_mask))
         return functional.normalize(self.text_projection(pooled_BD).float(), dim=-1)
 
     def forward(
@@ -117,12 +126,14 @@ class SarKnowLIP(PreTrainedModel):  # type: ignore[no-untyped-call]
         from sarknowlip.models.vit import gsd_frequencies, sine_positions
 
         if isinstance(module, nn.Linear):
-            depth = module.depth if isinstance(module, ResidualLinear) else 0.5
-            init.normal_(module.weight, std=(2 * depth * module.in_features) ** -0.5)
+            gain = module.gain if isinstance(module, ScaledLinear) else 1.0
+            init.normal_(module.weight, std=gain * module.in_features**-0.5)
             if module.bias is not None:
                 init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
-            init.normal_(module.weight, std=self.config.table_std)
+            init.normal_(
+                module.weight, std=0.02 if module is self.text.positions else self.config.table_std
+            )
         elif isinstance(module, nn.LayerNorm):
             init.ones_(module.weight)
             init.zeros_(module.bias)
@@ -130,7 +141,7 @@ class SarKnowLIP(PreTrainedModel):  # type: ignore[no-untyped-call]
             init.copy_(module.position_LD, sine_positions(module.side, self.config.image_width))
             init.copy_(module.octave_G, gsd_frequencies())
         elif isinstance(module, SarKnowLIP):
-            init.constant_(module.logit_scale, math.log(1 / 0.07))
+            init.constant_(module.logit_scale, math.log(FIRST_SCALE))
 
 
 @contextlib.contextmanager

@@ -20,13 +20,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sarknowlip.models.block import Block
+from sarknowlip.models.block import Block, ScaledLinear
 from sarknowlip.models.channels import ABSENT, BANDS, POLARIZATIONS
 from sarknowlip.models.config import SarKnowLIPConfig
 
 GSD_OCTAVES = (-3.0, 8.0)
 """Ground sample distances told apart: 2^−3 … 2^8 metres."""
 GSD_FEATURES = 16
+
+POSITION_SCALE = 0.2
+GSD_GAIN = 0.1
+"""What all images of a batch share starts small: where it dominates the mean token, all embeddings
+begin nearly equal and contrastive training can stay there."""
 
 
 class ChannelPatches(nn.Module):
@@ -88,7 +93,7 @@ class ImageEncoder(nn.Module):
         self.side, self.patch_px = side, config.patch_px
         self.patches = ChannelPatches(config.patch_px, width)
         self.gsd = nn.Sequential(
-            nn.Linear(2 * GSD_FEATURES, width), nn.GELU(), nn.Linear(width, width)
+            nn.Linear(2 * GSD_FEATURES, width), nn.GELU(), ScaledLinear(width, width, GSD_GAIN)
         )
         self.blocks = nn.ModuleList(
             Block(width, config.image_heads, config.image_depth) for _ in range(config.image_depth)
@@ -139,4 +144,4 @@ def sine_positions(side: int, width: int) -> Tensor:
     waves = [
         f(axis.reshape(-1, 1) * omega) for axis in (row, column) for f in (torch.sin, torch.cos)
     ]
-    return torch.cat(waves, dim=1).float()
+    return POSITION_SCALE * torch.cat(waves, dim=1).float()

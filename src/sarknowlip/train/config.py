@@ -20,13 +20,13 @@ class DataConfig(Config):
     """What is read, and how.
 
     Attributes:
-        batch: Largest batch, pairs.
+        batch: Largest batch, pairs; with three or more no batch is left with a single pair.
         annotation: Version of the texts, "v0001"; null for the newest when the run starts.
         smallest_crop: Least edge of a random crop as a share of the tile's; 1 for none.
         workers: Processes that read ahead; 0 reads between steps.
     """
 
-    batch: Annotated[int, Field(ge=2)] = 32
+    batch: Annotated[int, Field(ge=3)] = 32
     annotation: str | None = None
     smallest_crop: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     workers: Annotated[int, Field(ge=0)] = 0

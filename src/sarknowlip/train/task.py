@@ -8,7 +8,6 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from transformers.utils import logging as transformers_logging
 
 from sarknowlip.annotate.store import TEXTS, annotation_folder
 from sarknowlip.core.errors import CorpusError
@@ -18,7 +17,7 @@ from sarknowlip.data.loader import Batch, EpochBatches, train_loader, whole_load
 from sarknowlip.data.pairs import PairDataset
 from sarknowlip.losses import LOSSES, PairLoss
 from sarknowlip.models.config import SarKnowLIPConfig
-from sarknowlip.models.model import SarKnowLIP
+from sarknowlip.models.model import SarKnowLIP, without_bars
 from sarknowlip.models.processing import ProcessorConfig, SarProcessor
 from sarknowlip.models.tokenizer import train_tokenizer
 from sarknowlip.train.config import TrainConfig
@@ -130,11 +129,8 @@ class ContrastiveTask:
 
     def save(self, folder: Path) -> None:
         """Write config.json, model.safetensors, the processor and tokenizer.json."""
-        shown = transformers_logging.is_progress_bar_enabled()
-        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        self.module.save_pretrained(folder)
-        if shown:
-            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+        with without_bars():
+            self.module.save_pretrained(folder)
         self.processor.save_pretrained(folder)
 
     def _order(self, start: int, stop: int) -> EpochBatches:
