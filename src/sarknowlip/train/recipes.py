@@ -25,9 +25,10 @@ def tiny() -> TrainConfig:
     return TrainConfig(
         recipe="tiny",
         model=SIZES["tiny"],
-        data=DataConfig(batch=32),
-        optim=OptimConfig(lr=5e-4, warmup_steps=12),
-        steps=120,
+        data=DataConfig(batch=16),
+        optim=OptimConfig(lr=5e-4, warmup_steps=15),
+        steps=150,
+        validate_every=25,
     )
 
 
