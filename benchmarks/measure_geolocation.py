@@ -1,7 +1,9 @@
 """Print how far point targets of known place are from where a map grid shows them, as CSV.
 
-Products are the synthetic ones of the tests; targets were imaged from measured distances, not with
-the sensor models that are measured here. Offsets are distances in metres and in output pixels.
+Products are the synthetic ones of the tests, and the genuine SAFE folders of the sample data where
+they are at hand; targets were imaged from measured distances, not with the sensor models that are
+measured here. Offsets are distances in metres and in output pixels; Sentinel-1 is put on a map grid
+of 10 m, the others on one of GSD_M.
 
     python benchmarks/measure_geolocation.py [GSD_M] > geolocation.csv
 """
@@ -9,6 +11,7 @@ the sensor models that are measured here. Offsets are distances in metres and in
 from __future__ import annotations
 
 import csv
+import itertools
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -20,15 +23,24 @@ from pyproj import Transformer
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
+from conftest import data_root
 from data.elevation.make import make_dem
+from data.safe.make import Safe, make_safe
+from data.safe.targets import copy_with_targets
 from data.sicd.make import ROME, Target, collect, make_sicd
-from data.sicd.targets import GSD_M, find_all, grid_at, targets_around
+from data.sicd.targets import GSD_M, find_all, grid_at, offset_px, targets_around
 from data.sidd.make import make_sidd
-from sarknowlip.sar.product import ReadOptions
+from sarknowlip.sar.elevation import Elevation
+from sarknowlip.sar.product import ReadOptions, SarProduct
+from sarknowlip.sar.safe import read_annotation, read_manifest
+from sarknowlip.sar.sensors.sentinel1 import Sentinel1Safe
 from sarknowlip.sar.sensors.sicd import SicdProduct
 from sarknowlip.sar.sensors.sidd import SiddProduct
 
 SYDNEY, SVALBARD = (-33.86, 151.21, 40.0), (78.22, 15.65, 30.0)
+SAFE_GSD_M = 10.0
+SAFE_GRD = "S1B_IW_GRDH_1SDV_20211223T051122_20211223T051147_030148_039993_5371.SAFE"
+SAFE_SLC = "S1A_IW_SLC__1SDV_20220104T170557_20220104T170624_041314_04E951_F1F1.SAFE"
 COLUMNS = ("sensor", "case", "targets", "gsd_m", "mean_m", "max_m", "mean_px", "max_px")
 
 
@@ -90,12 +102,100 @@ def cases(folder: Path) -> Iterator[tuple[str, str, list[float], float]]:
         yield "sidd", f"hillside {label} elevation model", found, gsd
 
 
+def safe_offsets(product: SarProduct, targets: list[tuple[float, float, float]]) -> list[float]:
+    """Return the offset of every target in the first band, pixels of `SAFE_GSD_M`."""
+    found = []
+    for lon, lat, _ in targets:
+        grid = grid_at(lon, lat, 400.0, SAFE_GSD_M)
+        found.append(offset_px(product.power(grid)[0], grid, lon, lat))
+    return found
+
+
+def synthetic_safe(folder: Path) -> Iterator[tuple[str, list[float]]]:
+    """Yield cases and offsets of made Sentinel-1 products on a slope of 18 %."""
+    lon0, lat0, high = 12.5, 42.0, 100.0
+    grid = grid_at(lon0, lat0, 6000.0, SAFE_GSD_M)
+    move = Transformer.from_crs(4326, str(grid.crs), always_xy=True)
+    x0, y0 = move.transform(lon0, lat0)
+    for slope, terrain in (((0.0, 0.0), "flat"), ((0.15, -0.1), "slope")):
+
+        def height(x: Any, y: Any, slope: tuple[float, float] = slope) -> Any:
+            return high + slope[0] * (x - x0) + slope[1] * (y - y0)
+
+        dem = make_dem(folder / "safe.tif", grid, height, step=10.0, margin=3000.0)
+        # Far enough from one another that no target lies in the window of the next.
+        shifts = zip(np.linspace(-0.0271, 0.0268, 12), [0.0049, -0.0007, -0.0053] * 4, strict=True)
+        places = [(lon0 + dx, lat0 + dy) for dx, dy in shifts]
+        targets = [(*p, float(height(*move.transform(*p)))) for p in places]
+        for product in ("GRD", "SLC"):
+            for heading in (350.0, 193.0):
+                name = (
+                    f"made {product}, {'ascending' if heading > 270 else 'descending'}, {terrain}"
+                )
+                made = Safe(
+                    product=product, heading=heading, targets=targets, polarizations=("VV",)
+                )
+                path = make_safe(folder / name, made)
+                options = ReadOptions(dem=dem, dem_geoid_m=0.0)
+                found = safe_offsets(Sentinel1Safe.open(path, options), targets)
+                yield f"{name}, elevation model", found
+                if terrain == "flat":
+                    found = safe_offsets(Sentinel1Safe.open(path), targets)
+                    yield f"{name}, geolocation grid", found
+
+
+def genuine_safe(folder: Path) -> Iterator[tuple[str, list[float]]]:
+    """Yield cases and offsets of genuine annotations with targets drawn into blank rasters."""
+    samples = data_root() / "sentinel1-safe"
+    if not samples.is_dir():
+        print(f"no genuine SAFE folders at {samples}", file=sys.stderr)
+        return
+    rng = np.random.default_rng(2)
+    lon, lat = rng.uniform((12.46, 41.96), (12.54, 42.04), (20, 2)).T
+    options = ReadOptions(dem=samples / "Rome-30m-DEM.tif", dem_geoid_m=48.0)
+    footprint = Sentinel1Safe.open(samples / SAFE_GRD).footprint
+    height = Elevation.open(options.dem, 48.0, footprint).at(lon, lat)
+    targets = list(zip(lon, lat, height, strict=True))
+    copy = copy_with_targets(samples / SAFE_GRD, folder / "rome", targets)
+    found = safe_offsets(Sentinel1Safe.open(copy, options), targets)
+    yield "genuine GRD, Rome, 30 m elevation model", found
+    found = safe_offsets(Sentinel1Safe.open(copy), targets)
+    yield "genuine GRD, Rome, geolocation grid", found
+
+    grid = grid_at(11.45, 41.80, 24_000.0, 100.0)
+    move = Transformer.from_crs(4326, str(grid.crs), always_xy=True)
+    x0, y0 = move.transform(11.45, 41.80)
+
+    def hills(x: Any, y: Any) -> Any:
+        return 300.0 + 250.0 * np.sin((x - x0) / 2000.0) * np.cos((y - y0) / 3000.0)
+
+    dem = make_dem(folder / "hills.tif", grid, hills, step=20.0)
+    places = [(11.45 + dx, 41.80 + dy) for dx, dy in rng.uniform(-0.09, 0.09, (20, 2))]
+    targets = [(*p, float(hills(*move.transform(*p)))) for p in places]
+    copy = copy_with_targets(samples / SAFE_SLC, folder / "hills", targets)
+    options = ReadOptions(dem=dem, dem_geoid_m=0.0, remove_noise=False)
+    found = safe_offsets(Sentinel1Safe.open(copy, options), targets)
+    yield "genuine SLC, made hills, elevation model", found
+
+    for name in (SAFE_GRD, SAFE_SLC):
+        kind = "GRD" if "GRD" in name else "SLC"
+        ties = read_annotation(read_manifest(samples / name).images[0].annotation).ties
+        inner = [(i, j) for i in range(1, 9, 2) for j in range(3, 18, 4)]
+        targets = [(ties.lon[at], ties.lat[at], ties.height[at]) for at in inner]
+        copy = copy_with_targets(samples / name, folder / f"ties {kind}", targets)
+        found = safe_offsets(Sentinel1Safe.open(copy, ReadOptions(remove_noise=False)), targets)
+        yield f"genuine {kind}, at tie points, geolocation grid", found
+
+
 def main() -> None:
     """Measure all cases."""
     table = csv.writer(sys.stdout)
     table.writerow(COLUMNS)
     with tempfile.TemporaryDirectory() as folder:
-        for sensor, case, offsets, gsd in cases(Path(folder)):
+        root = Path(folder)
+        safe = itertools.chain(synthetic_safe(root), genuine_safe(root))
+        rows = (("sentinel1-safe", case, found, SAFE_GSD_M) for case, found in safe)
+        for sensor, case, offsets, gsd in itertools.chain(cases(root), rows):
             px = np.array(offsets)
             figures = (px.mean() * gsd, px.max() * gsd, px.mean(), px.max())
             table.writerow([sensor, case, len(px), gsd, *(f"{value:.3f}" for value in figures)])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from affine import Affine
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
@@ -16,6 +17,7 @@ from data.safe.make import TO_ECEF, Safe, Track, make_safe
 from data.sicd.targets import grid_at, offset_px
 from sarknowlip.core.errors import GeometryError, ProductError
 from sarknowlip.geo.footprint import wgs84_bbox
+from sarknowlip.geo.grid import pyproj_crs
 from sarknowlip.sar import terrain
 from sarknowlip.sar.product import ReadOptions
 from sarknowlip.sar.sensors import open_product, recognise
@@ -263,6 +265,27 @@ def test_coarse_pixels_are_multilooked(tmp_path: Path) -> None:
     assert total[1] == pytest.approx(total[0], rel=0.03)
 
 
+def test_grids_coarser_than_the_lattice_ask_the_model_itself(tmp_path: Path) -> None:
+    wide = grid_at(*ROME[:2], 9000.0, 10.0)
+    dem = make_dem(tmp_path / "dem.tif", wide, lambda x, y: 100.0 + 0 * x, step=50.0, margin=0.0)
+    with rasterio.open(dem, "r+") as source:
+        heights = source.read(1)
+        heights[:, 120:] = -9999.0  # the east is unknown
+        source.write(heights, 1)
+    product = Sentinel1Safe.open(
+        make_safe(tmp_path, Safe(**FLAT)), ReadOptions(dem=dem, dem_geoid_m=0.0)
+    )
+    grid = grid_at(*ROME[:2], 6000.0, 600.0)
+    (swath,) = product._swaths
+    crs = pyproj_crs(grid)
+    assert swath.lattice(crs).step < 600.0
+    power = product.power(grid)[0]
+    assert np.isfinite(power[4:6, 2:5]).all()
+    assert np.isnan(power[:, 8:]).all()
+    fine = product.power(grid_at(*ROME[:2], 6000.0, 20.0))[0]
+    assert power[5, 4] == pytest.approx(np.nanmean(fine[150:180, 120:150]), rel=0.01)
+
+
 def test_measurements_that_are_absent_are_left_out(tmp_path: Path, caplog) -> None:
     path = make_safe(tmp_path)
     next(path.glob("measurement/*-vv-*.tiff")).unlink()
@@ -278,7 +301,7 @@ BREAKS = {
     "calibration not XML": ("annotation/calibration/calibration-*-vv-*", b"no", "is not XML"),
     "noise": ("annotation/calibration/noise-*-vv-*.xml", None, "missing"),
     "noise without vectors": (
-        "annotation/calibration/noise-*-vv-*.xml", b"<noise></noise>", "lacks what",
+        "annotation/calibration/noise-*-vv-*.xml", b"<noise></noise>", "has no noise table",
     ),
     "measurement truncated": ("measurement/*-vv-*.tiff", 0.3, "cannot read"),
     "measurement empty": ("measurement/*-vv-*.tiff", b"", "cannot read"),

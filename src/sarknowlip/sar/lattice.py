@@ -29,6 +29,8 @@ FIRST_STEP_M = 512.0
 LAST_STEP_M = 1.0
 READ_PX = 2**23
 """Number of image pixels that one block of the target may need: bounds memory."""
+MODEL_POINTS = 2**18
+"""Number of points for which a sensor model is asked at once: bounds memory."""
 EARTH_RADIUS_M = 6_378_137.0
 
 
@@ -117,7 +119,7 @@ class Lattice:
         column, row = np.meshgrid(np.arange(columns) + 0.5, np.arange(rows) + 0.5)
         x, y = (np.asarray(values) for values in target.affine * (column, row))
         if self.step <= min(np.hypot(*target.affine[0:4:3]), np.hypot(*target.affine[1:5:3])):
-            return self.at(x, y, np.broadcast_to(np.asarray(height, dtype=np.float64), x.shape))
+            return self._exact(x, y, np.broadcast_to(np.asarray(height, np.float64), x.shape))
         axes: list[Floats] = [y / self.step, x / self.step]
         if isinstance(height, np.ndarray):
             if not np.isfinite(height).any():
@@ -160,6 +162,15 @@ class Lattice:
                 "the sensor model fails at the scene's centre", "check its metadata"
             )
         return n_rows, n_columns
+
+    def _exact(self, x: Floats, y: Floats, height: Floats) -> tuple[Floats, Floats]:
+        """Evaluate the model where heights are known, a bounded number of points at a time."""
+        result = np.full((2, x.size), np.nan)
+        known = np.flatnonzero(np.isfinite(height))
+        for start in range(0, known.size, MODEL_POINTS):
+            part = known[start : start + MODEL_POINTS]
+            result[:, part] = self.at(x.ravel()[part], y.ravel()[part], height.ravel()[part])
+        return result[0].reshape(x.shape), result[1].reshape(x.shape)
 
     def _flat_error(self, x: Floats, y: Floats, height: float) -> float:
         half = self.step / 2

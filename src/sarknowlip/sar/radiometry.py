@@ -20,6 +20,7 @@ import numpy.typing as npt
 from xarray_sentinel import esa_safe
 from xarray_sentinel.sentinel1 import open_calibration_dataset, open_noise_range_dataset
 
+from sarknowlip.core.errors import ProductError
 from sarknowlip.sar.safe import parsing
 
 Floats = npt.NDArray[np.float64]
@@ -127,6 +128,11 @@ def read_noise(path: Path) -> Noise:
             which gave one table without azimuth factors.
     """
     with parsing(path):
+        if not esa_safe.parse_tag_as_list(path, "//noiseRangeVector", "noise"):
+            raise ProductError(
+                f"{path} has no noise table as processors write it since IPF 2.90",
+                "keep thermal noise",
+            )
         dataset = open_noise_range_dataset(path, attrs={})
         across = Table(
             dataset["line"].values.astype(np.float64),
