@@ -28,7 +28,10 @@ from sarknowlip.corpus.split import SplitConfig
 from sarknowlip.corpus.stats import corpus_stats
 from sarknowlip.corpus.validate import validate
 from sarknowlip.geo.grid import GridConfig
+from sarknowlip.geo.warp import aligned_window
+from sarknowlip.sar.scaling import power_to_db
 from sarknowlip.sar.sensors import open_product
+from sarknowlip.sar.speckle import SpeckleConfig, despeckle
 
 CONFIG = BuildConfig(grid=GridConfig(tile_px=64), split=SplitConfig(block_km=1.0))
 
@@ -77,6 +80,28 @@ def test_tiles_hold_the_scene_at_the_right_place(tmp_path: Path) -> None:
         assert np.isfinite(image.db).all(axis=0).sum() == cut[0].size
         compared += cut[0].size
     assert compared > 0.8 * 200 * 220
+
+
+def test_speckle_filter_knows_no_tile_edges(tmp_path: Path, monkeypatch) -> None:
+    """Tiles of a build in small blocks hold the filtered whole; the record says what was done."""
+    folder = scenes(tmp_path / "in", 1, shape=(192, 256))
+    monkeypatch.setattr("sarknowlip.corpus.tiling.CHUNK_PX", 64)
+    speckle = SpeckleConfig(method="refined-lee", looks=4, window=9)
+    grid = GridConfig(tile_px=64, placement="native")
+    build([folder], tmp_path / "out", CONFIG.model_copy(update={"speckle": speckle, "grid": grid}))
+    product = open_product(next(folder.glob("*.tif")))
+    whole = despeckle(product.power(product.grid), "refined-lee", 4.0, 9)
+    catalog = Catalog(tmp_path / "out")
+    for record in catalog.records():
+        assert record.radiometry.speckle_filter == "refined-lee 9 × 9, 4 looks"
+        row, column = aligned_window(product.grid, catalog.image(record).geobox)
+        expected = power_to_db(whole[:, row : row + 64, column : column + 64])
+        assert np.abs(catalog.image(record).db - expected).max() <= 0.0011
+    assert len(catalog) == 12
+    assert validate(tmp_path / "out").problems == ()
+    without = CONFIG.model_copy(update={"speckle": SpeckleConfig(method="lee")})
+    with pytest.raises(CorpusError, match=r"does not state its number of looks.*give --looks"):
+        build([folder], tmp_path / "none", without)
 
 
 def test_catalog_opens_elsewhere(corpus: Path) -> None:

@@ -32,6 +32,8 @@ def build(
     dem: Annotated[Path | None, typer.Option(help="Elevation raster.")] = None,
     dem_geoid_m: Annotated[float | None, typer.Option(help="Geoid undulation, metres.")] = None,
     keep_noise: Annotated[bool, typer.Option(help="Leave thermal noise in.")] = False,
+    speckle: Annotated[str | None, typer.Option(help="lee, refined-lee or gamma-map.")] = None,
+    looks: Annotated[float | None, typer.Option(help="Looks, if the product is silent.")] = None,
     workers: Annotated[int, typer.Option(help="Processes.")] = 1,
     as_json: Json = False,
 ) -> None:
@@ -41,10 +43,13 @@ def build(
     from sarknowlip.corpus.build import BuildConfig
     from sarknowlip.corpus.build import build as build_corpus
 
+    if looks is not None and speckle is None:
+        raise ConfigError("--looks is for speckle filters only", "add --speckle or leave it out")
     values: dict[str, Any] = {
         "grid": {"tile_px": tile_px, "gsd_m": gsd, "placement": placement},
         "split": {"block_km": block_km},
         "max_nodata": max_nodata,
+        "speckle": {"method": speckle, "looks": looks} if speckle else None,
         "read": {
             "quantity": quantity,
             "units": units,

@@ -36,6 +36,7 @@ from sarknowlip.corpus.tiling import cut
 from sarknowlip.geo.grid import GridConfig
 from sarknowlip.sar.product import ReadOptions
 from sarknowlip.sar.sensors import find_products, open_product
+from sarknowlip.sar.speckle import SpeckleConfig
 
 FRAGMENTS = ".build"
 RECIPE = "recipe.json"
@@ -53,12 +54,14 @@ class BuildConfig(Config):
         split: How ground is shared between train, validation and test.
         read: What is asked of, or told about, products.
         max_nodata: Largest share of no-data pixels a tile may have, 0…1.
+        speckle: Filter applied before pixels are stored; null for none.
     """
 
     grid: GridConfig = GridConfig()
     split: SplitConfig = SplitConfig()
     read: ReadOptions = ReadOptions()
     max_nodata: float = Field(0.5, ge=0.0, lt=1.0)
+    speckle: SpeckleConfig | None = None
 
 
 class Rejection(Config):
@@ -225,6 +228,7 @@ def _fragment(
             config.grid,
             block_km=config.split.block_km,
             max_nodata=config.max_nodata,
+            speckle=config.speckle,
         )
     except StorageError:
         raise

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 from shapely.geometry import mapping
 
-from sarknowlip.core.errors import GeometryError
+from sarknowlip.core.errors import ConfigError, GeometryError
 from sarknowlip.core.files import write_bytes
 from sarknowlip.core.hashing import bytes_sha256
 from sarknowlip.corpus.catalog import TILES
@@ -41,6 +41,7 @@ from sarknowlip.geo.raster import StoredTile, encode_tile
 from sarknowlip.geo.warp import aligned_window
 from sarknowlip.sar.product import SarProduct
 from sarknowlip.sar.scaling import CALIBRATED, RELATIVE
+from sarknowlip.sar.speckle import SpeckleConfig, despeckle, reach
 
 CHUNK_PX = 2048
 """Edge of the block of target pixels held in memory at a time."""
@@ -92,6 +93,7 @@ def cut(
     *,
     block_km: float,
     max_nodata: float,
+    speckle: SpeckleConfig | None = None,
 ) -> SceneTiles:
     """Write a product's tiles below `root` and return their records.
 
@@ -102,15 +104,22 @@ def cut(
         grid_config: How tiles are cut.
         block_km: Edge of a split block, kilometres.
         max_nodata: Largest share of no-data pixels that a tile may have.
+        speckle: Filter applied to the pixels of the grid, if any.
 
     Raises:
+        ConfigError: The filter needs a number of looks, or its settings don't fit.
         ProductError: The product's pixels cannot be read.
         GeometryError: It cannot be placed on the grid.
         StorageError: A tile cannot be written.
     """
     grid = tile_grid(product, grid_config)
     result = SceneTiles()
-    for tile, power in _tile_pixels(product, grid):
+    radiometry = product.radiometry
+    if speckle is not None:
+        speckle = _with_looks(speckle, product)
+        name = f"{speckle.method} {speckle.window} × {speckle.window}, {speckle.looks:g} looks"
+        radiometry = radiometry.model_copy(update={"speckle_filter": name})
+    for tile, power in _tile_pixels(product, grid, speckle):
         valid: npt.NDArray[np.bool_] = np.asarray(np.isfinite(power).all(axis=0))
         nodata = 1.0 - float(valid.mean())
         if nodata == 1.0:
@@ -118,9 +127,8 @@ def cut(
         elif nodata > max_nodata:
             result.rejected[f"more than {max_nodata:.0%} no data"] += 1
         else:
-            result.records.append(
-                _store(product, scene, root, tile, power=power, valid=valid, block_km=block_km)
-            )
+            record = _store(product, scene, root, tile, power=power, valid=valid, block_km=block_km)
+            result.records.append(record.model_copy(update={"radiometry": radiometry}))
     return result
 
 
@@ -134,15 +142,38 @@ def _own_gsd(product: SarProduct) -> float:
     return preferred_gsd(max(product.gsd_m))
 
 
+def _with_looks(speckle: SpeckleConfig, product: SarProduct) -> SpeckleConfig:
+    looks = speckle.looks or product.acquisition.looks_equivalent_number
+    if looks is None:
+        raise ConfigError(
+            f"{product.path} does not state its number of looks, needed for {speckle.method}",
+            "give --looks",
+        )
+    return speckle.model_copy(update={"looks": looks})
+
+
+def _power(
+    product: SarProduct, block: GeoBox, speckle: SpeckleConfig | None
+) -> npt.NDArray[np.float32]:
+    """Return the power of a block, filtered as if it had no edge."""
+    if speckle is None:
+        return product.power(block)
+    assert speckle.looks is not None
+    margin = reach(speckle.window)
+    wide = product.power(block.pad(margin))
+    filtered = despeckle(wide, speckle.method, speckle.looks, speckle.window)
+    return filtered[:, margin:-margin, margin:-margin]
+
+
 def _tile_pixels(
-    product: SarProduct, grid: TileGrid
+    product: SarProduct, grid: TileGrid, speckle: SpeckleConfig | None
 ) -> Iterator[tuple[Tile, npt.NDArray[np.float32]]]:
     ratio = max(1.0, max(ground_sample_distance(grid.geobox)) / min(product.gsd_m))
     near = product.footprint.buffer(MARGIN_DEG)
     for block, tiles in grid.chunks(max(grid.tile_px, int(CHUNK_PX / ratio))):
         if not extent_footprint(block).intersects(near):
             continue
-        power = product.power(block)
+        power = _power(product, block, speckle)
         for tile in tiles:
             row, column = _position(block, tile)
             size = grid.tile_px

@@ -23,8 +23,10 @@ from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 from scipy import ndimage
 
+from sarknowlip.core.config import Config
 from sarknowlip.core.errors import ConfigError
 
 Floats = npt.NDArray[np.float64]
@@ -32,6 +34,20 @@ Power = npt.NDArray[np.float32]
 Method = Literal["lee", "refined-lee", "gamma-map"]
 
 SMALLEST = {"lee": 3, "refined-lee": 5, "gamma-map": 3}
+
+
+class SpeckleConfig(Config):
+    """A filter and its settings.
+
+    Attributes:
+        method: Filter.
+        looks: Equivalent number of looks; None takes what the product states.
+        window: Edge of the window in pixels, odd.
+    """
+
+    method: Method
+    looks: float | None = Field(None, gt=0.0)
+    window: int = Field(7, ge=3, le=63)
 
 
 def despeckle(power: Power, method: Method, looks: float, window: int = 7) -> Power:
@@ -184,8 +200,8 @@ def _side(values: Floats, valid: npt.NDArray[np.bool_], window: int) -> npt.NDAr
     offset = half - size // 2
     small, _ = _moments(values, valid, np.ones((max(size, 1), max(size, 1))))
     whole, _ = _moments(values, valid, np.ones((window, window)))
-    # A square without data says nothing: it is taken to be like the whole window.
-    padded = np.pad(small, offset, constant_values=np.nan)
+    # A square around no data or beyond the edge is taken to be like the whole window.
+    padded = np.pad(np.where(valid, small, np.nan), offset, constant_values=np.nan)
     rows, columns = values.shape
     m = [
         [
