@@ -381,11 +381,19 @@ def test_recognition_is_by_manifest(tmp_path: Path) -> None:
 
 def test_ground_elsewhere_has_no_data(tmp_path: Path) -> None:
     path = make_safe(tmp_path)
-    dem = make_dem(
-        tmp_path / "dem.tif", grid_at(*ROME[:2], 6000.0, 10.0), 100.0, step=50.0, margin=0.0
-    )
+    track = Track.past(Safe())
+    normal = np.cross(track.abeam, track.ahead)
+    place = np.array(TO_ECEF.transform(*ROME))
+    mirrored = TO_ECEF.transform(*(place - 2 * (place @ normal) * normal), direction="INVERSE")
+    wide = GeoBox((250, 600), Affine(0.02, 0, 2.0, 0, -0.02, 43.0), "EPSG:4326")
+    dem = make_dem(tmp_path / "dem.tif", wide, 100.0, step=0.02, margin=0.0)
+    assert 2.1 < mirrored[0] < 13.0
+    assert 39.0 < mirrored[1] < 42.0
     for options in (ReadOptions(), ReadOptions(dem=dem, dem_geoid_m=0.0)):
         product = open_product(path, options)
-        for lon in (13.0, 2.5):  # 2.5° east lies left of the track, at a range that the image has
-            affine = Affine(0.0001, 0, lon, 0, -0.0001, 42.0)
+        # The mirror image left of the track has the same range and Doppler as the scene.
+        for lon, lat in ((13.0, 42.0), mirrored[:2]):
+            affine = Affine(0.005, 0, lon - 0.1, 0, -0.005, lat + 0.1)
             assert np.isnan(product.power(GeoBox((40, 40), affine, "EPSG:4326"))).all()
+        affine = Affine(0.005, 0, ROME[0] - 0.1, 0, -0.005, ROME[1] + 0.1)
+        assert np.isfinite(product.power(GeoBox((40, 40), affine, "EPSG:4326"))).any()

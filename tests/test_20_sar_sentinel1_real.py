@@ -125,7 +125,7 @@ def test_targets_on_romes_terrain_grd(samples, tmp_path: Path) -> None:
     assert np.ptp(height) > 20
     targets = list(zip(lon, lat, height, strict=True))
     copy = copy_with_targets(samples / GRD, tmp_path, targets)
-    assert max(offsets(open_product(copy, options), targets)) < 0.2
+    assert max(offsets(open_product(copy, options), targets)) < 0.12
     flattened = open_product(copy, options.model_copy(update={"quantity": "gamma0"}))
     assert max(offsets(flattened, targets[:2])) < 0.5
 

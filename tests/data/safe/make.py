@@ -379,7 +379,7 @@ def noise_xml(swath: Swath) -> str:
 
 
 def measure(path: Path, swath: Swath, raw: RawAnnotation) -> None:
-    """Write a raster of even background with the targets in."""
+    """Write a raster of even background with the targets in; invalid samples are zero."""
     amplitude = np.full((swath.lines, swath.samples), float(BACKGROUND))
     rows, columns = np.mgrid[: swath.lines, : swath.samples]
     width = (1.2, 4.0) if swath.slant else (1.2, 1.2)
@@ -389,6 +389,10 @@ def measure(path: Path, swath: Swath, raw: RawAnnotation) -> None:
             spot = ((rows - row) / width[0]) ** 2 + ((columns - column) / width[1]) ** 2
             seen = burst if swath.tops else 1.0
             amplitude += swath.safe.amplitude * np.exp(-spot / 2) * seen
+    if swath.tops:
+        line = rows % swath.burst_lines
+        amplitude[(line < 3) | (line >= swath.burst_lines - 3)] = 0.0
+        amplitude[:, :20] = amplitude[:, swath.samples - 20 :] = 0.0
     with rasterio.open(
         path, "w", driver="GTiff", height=swath.lines, width=swath.samples, count=1,
         dtype="complex_int16" if swath.slant else "uint16", compress="deflate",
