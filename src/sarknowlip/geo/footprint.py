@@ -88,7 +88,7 @@ def cut_at_antimeridian(geometry: BaseGeometry) -> MultiPolygon:
     """Cut polygons whose longitudes jump by more than 180° so that each part stays on one side."""
     polygons: list[Polygon] = []
     for part in getattr(geometry, "geoms", [geometry]):
-        fixed = antimeridian.fix_polygon(part)
+        fixed = antimeridian.fix_polygon(part, fix_winding=True)
         polygons.extend(getattr(fixed, "geoms", [fixed]))
     cut: MultiPolygon = MultiPolygon(polygons)
     if not cut.is_valid:

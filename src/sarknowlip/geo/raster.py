@@ -111,7 +111,7 @@ def encode_tile(tile: StoredTile) -> bytes:
             compress="ZSTD",
             level=9,
             predictor="STANDARD",
-            blocksize=min(512, max(64, 16 * -(-max(height, width) // 16))),
+            blocksize=min(512, max(128, 16 * -(-max(height, width) // 16))),
             overviews="NONE",
         ) as target:
             target.write(tile.pixels)

@@ -46,6 +46,7 @@ class TrainConfig(Config):
         epochs: Length of the run, passes over the training split.
         seed: Of weights, order, captions and crops.
         device: "auto" takes a CUDA device if there is one.
+        threads: Threads of torch on the CPU; null leaves torch's choice, one a core.
         log_every: Steps between log lines.
         validate_every: Steps between validation losses; the last step always has one.
         checkpoint_every: Steps between checkpoints; the last step always has one.
@@ -61,6 +62,7 @@ class TrainConfig(Config):
     epochs: Count | None = None
     seed: Annotated[int, Field(ge=0)] = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: Count | None = None
     log_every: Count = 1
     validate_every: Count = 50
     checkpoint_every: Count = 50

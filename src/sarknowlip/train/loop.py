@@ -122,7 +122,18 @@ def train(
             remove_unfinished(folder)
         remove_partials(out)
         write_json(out / CONFIG, identity)
-        return _Run(task, config, out, device).finish(progress)
+        with _threads(config.threads):
+            return _Run(task, config, out, device).finish(progress)
+
+
+@contextlib.contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _refuse_other_content(out: Path) -> None:
