@@ -16,12 +16,14 @@ import functools
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import rasterio
 from pydantic import Field, ValidationError
 from shapely.geometry import shape
+from shapely.geometry.base import BaseGeometry
 
 from sarknowlip import __version__
 from sarknowlip.core.config import Config
@@ -30,7 +32,7 @@ from sarknowlip.core.files import exclusive, read_json, remove_partials, write_j
 from sarknowlip.core.hashing import digest, file_sha256, tree_sha256
 from sarknowlip.core.pool import run_jobs
 from sarknowlip.corpus.catalog import CATALOG, MANIFEST, TILES, write_catalog
-from sarknowlip.corpus.record import TileRecord
+from sarknowlip.corpus.record import Split, TileRecord
 from sarknowlip.corpus.split import SplitConfig, assign_splits
 from sarknowlip.corpus.tiling import cut
 from sarknowlip.geo.grid import GridConfig
@@ -286,57 +288,105 @@ def _up_to_date(root: Path, fragment: Fragment, content: str | None) -> bool:
     return all((root / record.storage.href).is_file() for record in fragment.records)
 
 
+@dataclass(frozen=True)
+class _Summary:
+    """What a build keeps in memory of a fragment."""
+
+    path: Path
+    input: str
+    sha256: str | None
+    scene: str | None
+    reason: str | None
+    rejected_tiles: dict[str, int]
+    hrefs: tuple[str, ...]
+    blocks: tuple[str, ...]
+    footprints: tuple[BaseGeometry, ...]
+
+    @classmethod
+    def of(cls, path: Path, fragment: Fragment) -> _Summary:
+        records = _ordered(fragment)
+        return cls(
+            path=path,
+            input=fragment.input,
+            sha256=fragment.sha256,
+            scene=fragment.scene,
+            reason=fragment.reason,
+            rejected_tiles=fragment.rejected_tiles,
+            hrefs=tuple(record.storage.href for record in records),
+            blocks=tuple(record.block for record in records),
+            footprints=tuple(shape(record.projection.footprint) for record in records),
+        )
+
+
+def _ordered(fragment: Fragment) -> list[TileRecord]:
+    return sorted(fragment.records, key=lambda record: record.id)
+
+
 def _assemble(root: Path, config: BuildConfig, built: int) -> BuildReport:
-    """Write catalog and manifest from all fragments; delete tiles that no fragment names."""
-    paths = sorted((root / FRAGMENTS).glob("*.json"))
-    fragments = [f for p in paths if p.name != RECIPE and (f := _load_fragment(p)) is not None]
-    records: dict[str, TileRecord] = {}
+    """Write catalog and manifest from all fragments; delete tiles that no fragment names.
+
+    Rows are ordered by scene, then tile. Fragments are read twice, one at a time: of the first
+    reading only what the split needs is kept.
+    """
+    paths = sorted(path for path in (root / FRAGMENTS).glob("*.json") if path.name != RECIPE)
+    found = [_Summary.of(p, f) for p in paths if (f := _load_fragment(p)) is not None]
+    kept: dict[str, _Summary] = {}
     rejections: list[Rejection] = []
-    for fragment in fragments:
-        reason = fragment.reason
-        if any(record.id in records for record in fragment.records):
-            reason = f"{fragment.input} repeats scene {fragment.scene}, which is in the corpus"
-        if reason is not None:
-            rejections.append(Rejection(input=fragment.input, reason=reason))
-            continue
-        records.update({record.id: record for record in fragment.records})
-    if not records:
+    for summary in found:
+        reason = summary.reason
+        if summary.scene in kept:
+            reason = f"{summary.input} repeats scene {summary.scene}, which is in the corpus"
+        if reason is None:
+            assert summary.scene is not None
+            kept[summary.scene] = summary
+        else:
+            rejections.append(Rejection(input=summary.input, reason=reason))
+    if not kept:
         reasons = "; ".join(rejection.reason for rejection in rejections)
         raise CorpusError(f"no tile could be made: {reasons}", "mend the inputs and run again")
-    ordered = [records[key] for key in sorted(records)]
+    scenes = [kept[name] for name in sorted(kept)]
     splits = assign_splits(
-        [record.block for record in ordered],
-        [shape(record.projection.footprint) for record in ordered],
+        [block for scene in scenes for block in scene.blocks],
+        [footprint for scene in scenes for footprint in scene.footprints],
         config.split,
     )
-    ordered = [r.model_copy(update={"split": s}) for r, s in zip(ordered, splits, strict=True)]
-    _delete_orphans(root, {record.storage.href for record in ordered})
-    write_catalog(root / CATALOG, ordered)
+    _delete_orphans(root, {href for scene in scenes for href in scene.hrefs})
+    write_catalog(root / CATALOG, _records(scenes, splits))
     rejected_tiles: Counter[str] = Counter()
-    for fragment in fragments:
-        rejected_tiles.update(fragment.rejected_tiles)
+    for summary in found:
+        rejected_tiles.update(summary.rejected_tiles)
     report = BuildReport(
-        tiles=len(ordered),
-        scenes=len({record.scene for record in ordered}),
+        tiles=len(splits),
+        scenes=len(scenes),
         built=built,
         rejected=tuple(rejections),
         rejected_tiles=dict(sorted(rejected_tiles.items())),
         splits=dict(sorted(Counter(splits).items())),
     )
-    write_json(root / MANIFEST, _manifest(root, config, fragments, report))
+    write_json(root / MANIFEST, _manifest(root, config, found, report))
     return report
 
 
+def _records(scenes: Sequence[_Summary], splits: Sequence[Split]) -> Iterator[TileRecord]:
+    """Yield all records with their splits, one scene in memory at a time."""
+    split = iter(splits)
+    for scene in scenes:
+        fragment = _load_fragment(scene.path)
+        assert fragment is not None, "it was read a moment ago, under the same lock"
+        for record in _ordered(fragment):
+            yield record.model_copy(update={"split": next(split)})
+
+
 def _manifest(
-    root: Path, config: BuildConfig, fragments: Sequence[Fragment], report: BuildReport
+    root: Path, config: BuildConfig, found: Sequence[_Summary], report: BuildReport
 ) -> dict[str, Any]:
     return {
         "format": 1,
         "recipe": config.model_dump(mode="json", by_alias=True),
         "recipe_digest": config.digest(),
         "inputs": [
-            {"name": f.input, "sha256": f.sha256, "scene": f.scene, "tiles": len(f.records)}
-            for f in fragments
+            {"name": f.input, "sha256": f.sha256, "scene": f.scene, "tiles": len(f.hrefs)}
+            for f in found
         ],
         "report": report.model_dump(mode="json", exclude={"built"}),
         "catalog_sha256": file_sha256(root / CATALOG),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ CATALOG = "catalog.parquet"
 MANIFEST = "manifest.json"
 TILES = "tiles"
 ANNOTATIONS = "annotations"
-ROW_GROUP = 4096
+ROW_GROUP = 1024
 
 
 class Catalog:
@@ -90,16 +91,21 @@ class Catalog:
         )
 
 
-def write_catalog(path: Path, records: Sequence[TileRecord]) -> None:
-    """Write records, sorted by id, as stac-geoparquet.
+def write_catalog(path: Path, records: Iterable[TileRecord]) -> None:
+    """Write records, in the order given, as stac-geoparquet; a row group in memory at a time.
 
     Raises:
         StorageError: The file cannot be written.
     """
-    rows = [record.row() for record in sorted(records, key=lambda record: record.id)]
-    for row in rows:
-        for name in ("start_datetime", "end_datetime"):
-            row[name] = datetime.fromisoformat(row[name].replace("Z", "+00:00"))
-    table = pa.Table.from_pylist(rows, schema=SCHEMA)
+    reader = pa.RecordBatchReader.from_batches(SCHEMA, _batches(records))
     with replacing(path) as partial:
-        to_parquet(table, partial, compression="zstd")
+        to_parquet(reader, partial, compression="zstd")
+
+
+def _batches(records: Iterable[TileRecord]) -> Iterator[pa.RecordBatch]:
+    stream = iter(records)
+    while rows := [record.row() for record in itertools.islice(stream, ROW_GROUP)]:
+        for row in rows:
+            for name in ("start_datetime", "end_datetime"):
+                row[name] = datetime.fromisoformat(row[name].replace("Z", "+00:00"))
+        yield pa.RecordBatch.from_pylist(rows, schema=SCHEMA)

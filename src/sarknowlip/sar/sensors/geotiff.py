@@ -15,6 +15,7 @@ import contextlib
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -131,23 +132,33 @@ class GeoTiffProduct(SarProduct):
         return result
 
     def _read(self, rows: slice, columns: slice) -> npt.NDArray[np.float32]:
+        """Return linear power of a window of the file, band by band to save memory."""
         window = Window.from_slices(rows, columns)
+        shape = rows.stop - rows.start, columns.stop - columns.start
+        power = np.empty((self._bands, *shape), dtype=np.float32)
         with guarded(self.path), rasterio.open(self.path, num_threads=THREADS) as source:
-            raw = source.read(window=window)
-            invalid = source.read_masks(window=window) == 0
-            scales = np.asarray(source.scales, dtype=np.float64)[:, None, None]
-            offsets = np.asarray(source.offsets, dtype=np.float64)[:, None, None]
-        if np.iscomplexobj(raw):
-            values = np.abs(raw).astype(np.float32)
-        else:
-            values = (raw * scales + offsets).astype(np.float32)
-        invalid |= ~np.isfinite(values)
+            for band in range(self._bands):
+                raw = source.read(band + 1, window=window)
+                valid = source.read_masks(band + 1, window=window) != 0
+                scale, offset = source.scales[band], source.offsets[band]
+                power[band] = self._linear(raw, valid, scale, offset)
+        return power
+
+    def _linear(
+        self, raw: npt.NDArray[Any], valid: npt.NDArray[np.bool_], scale: float, offset: float
+    ) -> npt.NDArray[np.float32]:
+        """Return the power of stored values of one band, NaN where there is none."""
+        values = np.abs(raw) if np.iscomplexobj(raw) else raw
+        if (scale, offset) != (1.0, 0.0):
+            values = values * scale + offset
+        values = values.astype(np.float32)
+        valid &= np.isfinite(values)
         if self._units == "db":
-            power = db_to_power(np.where(invalid, np.float32(0), values))
-        else:
-            invalid |= values <= 0
-            power = values**2 if self._units == "amplitude" else values
-        return np.where(invalid, np.float32(np.nan), power).astype(np.float32)
+            values[~valid] = np.nan
+            return db_to_power(values)
+        valid &= values > 0
+        values[~valid] = np.nan
+        return values**2 if self._units == "amplitude" else values
 
 
 def _stated(path: Path, options: ReadOptions) -> RasterFacts:
