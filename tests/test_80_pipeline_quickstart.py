@@ -16,11 +16,8 @@ from rasterio.transform import Affine
 from data.geotiff.make import make_geotiff
 from sarknowlip.corpus.catalog import Catalog
 from sarknowlip.corpus.validate import validate
-from sarknowlip.geo.gazetteer import find_city, nearest_city
 from sarknowlip.pipeline.figures import NO_DATA, composite, loss_curve, world_map
 from sarknowlip.pipeline.quickstart import QuickstartReport, quickstart
-from sarknowlip.sar.sensors import open_product
-from sarknowlip.simulate.builtin import CITIES, WATER, BuiltinConfig, write_scene
 from sarknowlip.train.config import TrainConfig, with_settings
 from sarknowlip.train.recipes import RECIPES
 
@@ -121,23 +118,6 @@ def test_ground_too_small_to_hold_anything_out(tmp_path: Path) -> None:
     told = any("too little ground" in line for line in said)
     assert told == ("test" not in splits)
     assert report.report.is_file()
-
-
-@pytest.mark.parametrize("city", CITIES)
-def test_builtin_scene_lies_at_its_city_and_repeats(city: str, tmp_path: Path) -> None:
-    config = BuiltinConfig(city=city, seed=3, size_px=160)
-    first, second = (write_scene(config, tmp_path / name) for name in "ab")
-    assert first.read_bytes() == second.read_bytes()
-    product = open_product(first)
-    centre = product.footprint.centroid
-    assert find_city(city) is not None
-    assert nearest_city(centre.x, centre.y)[1] < 25.0
-    power = product.power(product.grid)
-    classes = np.load(tmp_path / "a" / "truth" / f"{first.stem}_classes.npy")
-    assert classes.shape == power.shape[1:]
-    water = classes == WATER
-    if water.sum() > 500:
-        assert 10 * np.log10(power[0][water].mean()) == pytest.approx(-20.0, abs=0.3)
 
 
 def test_composite_keeps_no_data_apart() -> None:
