@@ -31,5 +31,5 @@ def test_builtin_scene_lies_at_its_city_and_repeats(city: str, tmp_path: Path) -
 
 
 def test_unknown_city_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no city named 'Atlantis'; see GeoNames"):
-        write_scene(BuiltinConfig(city="Atlantis"), tmp_path)
+    with pytest.raises(ConfigError, match="no city named 'Nowhere upon Nothing'; see GeoNames"):
+        write_scene(BuiltinConfig(city="Nowhere upon Nothing"), tmp_path)
