@@ -38,6 +38,7 @@ from sarknowlip.annotate.store import (
 from sarknowlip.annotate.tile import AnnotateConfig
 from sarknowlip.annotate.verify import verify
 from sarknowlip.core.errors import CorpusError, SarKnowlipError, StorageError
+from sarknowlip.core.files import remove_partials
 from sarknowlip.corpus.build import BuildConfig, build
 from sarknowlip.corpus.catalog import ANNOTATIONS, Catalog
 from sarknowlip.corpus.split import SplitConfig
@@ -252,6 +253,28 @@ def test_no_annotations_and_damaged_ones_are_one_line(corpus: Path) -> None:
     claims.write_bytes(claims.read_bytes()[:-50])
     with pytest.raises(CorpusError, match=f"cannot read {claims}"):
         verify(corpus)
+
+
+def test_annotating_again_mends_a_damaged_version(corpus: Path) -> None:
+    annotate(corpus, CONFIG)
+    texts = annotation_folder(corpus) / TEXTS
+    whole = texts.read_bytes()
+    texts.write_bytes(b"junk")
+    report = annotate(corpus, CONFIG)
+    assert report.fresh
+    assert report.version == "v0002"
+    assert (annotation_folder(corpus) / TEXTS).read_bytes() == whole
+    assert verify(corpus).sound
+
+
+def test_what_a_kill_left_hinders_nobody(corpus: Path) -> None:
+    """A version half assembled is a folder; building and annotating clear it away."""
+    for clear in (lambda: remove_partials(corpus), lambda: annotate(corpus, CONFIG)):
+        left = corpus / ANNOTATIONS / ".partial-x"
+        left.mkdir(parents=True, exist_ok=True)
+        (left / TEXTS).write_bytes(b"half")
+        clear()
+        assert not left.exists()
 
 
 def test_stored_tables_are_plain_parquet(corpus: Path) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer
+from affine import Affine
 
 from data.geotiff.make import make_geotiff
 from sarknowlip.cli import app
@@ -37,8 +41,8 @@ SURFACE = {
 """Verbs and their options; a change here is one of the public interface: CHANGELOG says so."""
 
 
-def surface(command: click.Command, name: str = "") -> dict[str, set[str]]:
-    if isinstance(command, click.Group) or hasattr(command, "commands"):
+def surface(command: Any, name: str = "") -> dict[str, set[str]]:
+    if hasattr(command, "commands"):
         found: dict[str, set[str]] = {}
         for child, inner in command.commands.items():
             found |= surface(inner, f"{name} {child}".strip())
@@ -118,10 +122,15 @@ def test_info_lists_what_there_is() -> None:
         (["train", "tiny", "--data", "absent", "--out", "r"], "no corpus at absent"),
         (["bench", "run", "chess", "--data", "absent", "--out", "b"], "unknown task 'chess'"),
         (["quickstart", "--input", "absent", "--out", "q"], "no such input: absent"),
+        (["quickstart", "--out", "file/q"], "cannot write file/q"),
+        (["corpus", "build", "in", "--out", "file/c"], "cannot write file/c/.build/lock: Not a di"),
+        (["train", "os:getcwd", "--data", "in", "--out", "r"], "os:getcwd gives no TrainConfig"),
     ],
 )
 def test_errors_are_one_line(arguments, expected: str, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("no folder")
+    make_geotiff(tmp_path / "in" / "scene.tif", shape=(64, 64))
     done = run(*arguments)
     assert done.returncode == 1
     lines = [line for line in done.stderr.splitlines() if line.startswith("error:")]
@@ -139,3 +148,32 @@ def test_a_problem_in_a_corpus_sets_the_exit_code(corpus: Path, tmp_path: Path) 
     done = run("corpus", "validate", copy)
     assert done.returncode == 1
     assert "is absent" in done.stderr
+
+
+def test_rejections_are_one_line_whatever_the_name(tmp_path: Path) -> None:
+    folder = tmp_path / ("x" * 100) / "a[" / "b]"
+    make_geotiff(folder / "good.tif", shape=(130, 130))
+    (folder / "zero.tif").write_bytes(b"")
+    done = run("corpus", "build", folder, "--out", tmp_path / "c", "--tile-px", "64")
+    assert done.returncode == 0, done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("rejected")]
+    assert line.startswith(f"rejected zero.tif: {folder}/zero.tif is empty (0 bytes)")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_interrupt_says_how_to_go_on(workers: int, tmp_path: Path) -> None:
+    for index in range(6):
+        place = Affine(10, 0, 500_000 + 9000 * index, 0, -10, 4_700_000)
+        make_geotiff(tmp_path / "in" / f"s{index}.tif", shape=(900, 900), transform=place)
+    command = [sys.executable, "-m", "sarknowlip", "corpus", "build", str(tmp_path / "in"), "--out",
+               str(tmp_path / "c"), "--tile-px", "64", "--workers", str(workers)]  # fmt: skip
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while process.poll() is None and not list((tmp_path / "c").glob("tiles/*/*/*.tif")):
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.rstrip().endswith("interrupted; run the same command again to go on")
+    assert "Traceback" not in said
+    assert subprocess.run(command, check=False, capture_output=True).returncode == 0
+    assert run("corpus", "validate", tmp_path / "c").returncode == 0

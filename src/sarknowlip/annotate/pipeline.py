@@ -36,7 +36,14 @@ from sarknowlip.annotate.store import (
 from sarknowlip.annotate.tile import AnnotateConfig, TileAnnotator
 from sarknowlip.core.config import Config
 from sarknowlip.core.errors import SarKnowlipError, StorageError
-from sarknowlip.core.files import TEMPORARY, exclusive, read_json, replacing, write_json
+from sarknowlip.core.files import (
+    TEMPORARY,
+    exclusive,
+    read_json,
+    remove_partials,
+    replacing,
+    write_json,
+)
 from sarknowlip.core.hashing import digest, file_sha256
 from sarknowlip.core.pool import run_jobs
 from sarknowlip.corpus.catalog import ANNOTATIONS, Catalog
@@ -107,10 +114,10 @@ def annotate(
     folder = root / ANNOTATIONS
     with exclusive(folder / BUILD / "lock"):
         known = versions(root)
-        if known:
-            manifest = read_json(known[-1] / MANIFEST, "delete this version and annotate again")
-            if manifest["key"] == key:
-                return AnnotateReport(**manifest["report"] | {"fresh": False})
+        remove_partials(folder)
+        report = _present(known[-1], key) if known else None
+        if report is not None:
+            return report
         build = folder / BUILD / key
         records = list(catalog.records())
         jobs = [
@@ -127,6 +134,19 @@ def annotate(
         report = _assemble(folder / f"v{number:04d}", build, len(jobs), config, key)
         shutil.rmtree(build)
         return report
+
+
+def _present(folder: Path, key: str) -> AnnotateReport | None:
+    """Return the report of a version if it is of this key and its files are as written."""
+    manifest = read_json(folder / MANIFEST, "delete this version and annotate again")
+    if manifest["key"] != key:
+        return None
+    for name, digest_then in manifest["files"].items():
+        path = folder / name
+        if not path.is_file() or file_sha256(path) != digest_then:
+            _LOG.warning("%s is damaged; a new version is made", path)
+            return None
+    return AnnotateReport(**manifest["report"] | {"fresh": False})
 
 
 def annotate_chunk(job: Job, root: Path, build: Path, config: AnnotateConfig) -> bool:
@@ -216,7 +236,8 @@ def _assemble(
             distinct_texts=len(distinct),
             failed=failed,
         )
-        write_json(partial / MANIFEST, _manifest(config, key, report))
+        files = {name: file_sha256(partial / name) for name in _SCHEMAS}
+        write_json(partial / MANIFEST, {**_manifest(config, key, report), "files": files})
         partial.chmod(0o755)
         partial.replace(target)
     except OSError as error:

@@ -84,4 +84,4 @@ def _show(report: BenchReport) -> None:
     console = Console()
     console.print(table)
     for note in report.notes:
-        console.print(note, style="dim")
+        console.print(note, style="dim", markup=False)

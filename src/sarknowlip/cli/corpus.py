@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sarknowlip.cli.output import bar, console, emit
+from sarknowlip.cli.output import bar, emit, warn
 from sarknowlip.core.errors import ConfigError
 
 app = typer.Typer(help="Build, check, summarise and export a corpus.", no_args_is_help=True)
@@ -69,7 +69,7 @@ def build(
     with bar("scenes", quiet=as_json) as progress:
         report = build_corpus(inputs, out, config, workers=workers, progress=progress)
     for rejection in report.rejected:
-        console.print(f"rejected {rejection.input}: {rejection.reason}", style="yellow")
+        warn(f"rejected {rejection.input}: {rejection.reason}")
     emit(report.model_dump(mode="json"), as_json, f"corpus {out}")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 console = Console(stderr=True)
 
@@ -26,11 +27,16 @@ def emit(value: Mapping[str, Any], as_json: bool, title: str) -> None:
     if as_json:
         sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
         return
-    table = Table(title=title, show_header=False, title_justify="left")
+    table = Table(title=Text(title), show_header=False, title_justify="left")
     for key, content in value.items():
         shown = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
-        table.add_row(str(key), shown)
+        table.add_row(str(key), Text(shown))
     Console().print(table)
+
+
+def warn(line: str) -> None:
+    """Print one line on standard error, whatever it holds and however wide the terminal is."""
+    console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 @contextlib.contextmanager
@@ -41,7 +47,7 @@ def bar(label: str, quiet: bool = False) -> Iterator[Callable[[int, int, str], N
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[item]}"),
+        TextColumn("{task.fields[item]}", markup=False),
         console=console,
         disable=quiet,
         transient=not console.is_terminal,

@@ -25,7 +25,7 @@ def quickstart(
         source,
         out,
         bar=functools.partial(bar, quiet=as_json),
-        say=lambda line: console.print(line, markup=False, highlight=False),
+        say=lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True),
     )
     emit(report.model_dump(mode="json"), as_json, "quickstart")
     if report.problems:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sarknowlip.cli.output import bar, console, emit
+from sarknowlip.cli.output import bar, emit, warn
 
 
 def train(
@@ -21,15 +21,19 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Train a model on a corpus; Ctrl-C leaves a checkpoint."""
-    from sarknowlip.train.config import with_settings
+    from sarknowlip.core.errors import ConfigError
+    from sarknowlip.train.config import TrainConfig, with_settings
     from sarknowlip.train.loop import train as train_model
     from sarknowlip.train.recipes import RECIPES
 
-    config = with_settings(RECIPES[recipe](), settings or [])
+    made = RECIPES[recipe]()
+    if not isinstance(made, TrainConfig):
+        raise ConfigError(f"{recipe} gives no TrainConfig", "name a recipe; see docs/train.md")
+    config = with_settings(made, settings or [])
     try:
         with bar("steps", quiet=as_json) as progress:
             report = train_model(config, data, out, resume=resume, progress=progress)
     except KeyboardInterrupt:
-        console.print(f"a checkpoint is in {out}; add --resume to go on from it", style="yellow")
+        warn(f"a checkpoint is in {out}; add --resume to go on from it")
         raise
     emit({"model": str(out / "model"), **report.model_dump(mode="json")}, as_json, f"run {out}")

@@ -12,6 +12,7 @@ import fcntl
 import filecmp
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,10 +100,13 @@ def read_json_lines(path: Path) -> list[Any]:
 
 
 def remove_partials(root: Path) -> int:
-    """Delete what an interrupted writer left below `root`; return how many files went."""
+    """Delete what an interrupted writer left below `root`; return how many names went."""
     leftovers = list(root.rglob(f"{TEMPORARY}*"))
     for path in leftovers:
-        path.unlink(missing_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
     return len(leftovers)
 
 
@@ -112,9 +116,14 @@ def exclusive(path: Path) -> Iterator[None]:
 
     Raises:
         SarKnowlipError: Another process holds it.
+        StorageError: The folder cannot be made or written to.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as handle:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = path.open("w")
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

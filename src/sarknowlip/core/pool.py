@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -32,8 +35,10 @@ def run_jobs(
             yield job, function(job)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context) as pool:
-        pending: dict[Future[Result], Job] = {pool.submit(function, job): job for job in jobs}
+    count = min(workers, len(jobs))
+    with ProcessPoolExecutor(count, context, initializer=_die_quietly) as pool:
+        with _interrupts_ignored():
+            pending: dict[Future[Result], Job] = {pool.submit(function, job): job for job in jobs}
         try:
             while pending:
                 finished, _ = wait(pending, return_when=FIRST_COMPLETED)
@@ -46,3 +51,21 @@ def run_jobs(
             ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Ignore Ctrl-C here and in processes started meanwhile, until `_die_quietly` runs in them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _die_quietly() -> None:
+    """Let Ctrl-C end a worker without a traceback; the main process tells what happened."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

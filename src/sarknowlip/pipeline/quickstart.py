@@ -7,6 +7,7 @@ finished stages are kept and an interrupted one goes on.
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 import math
 import os
 import platform
@@ -20,15 +21,17 @@ import torch
 
 from sarknowlip import __version__
 from sarknowlip.annotate.pipeline import annotate
-from sarknowlip.annotate.store import annotation_folder
+from sarknowlip.annotate.store import TEXTS, annotation_folder
 from sarknowlip.annotate.tile import AnnotateConfig
 from sarknowlip.annotate.verify import VerifyReport, verify
 from sarknowlip.bench.report import BenchReport
 from sarknowlip.bench.runner import run as run_task
 from sarknowlip.core.config import Config
-from sarknowlip.core.errors import CorpusError, SarKnowlipError
+from sarknowlip.core.errors import CorpusError
 from sarknowlip.core.files import read_json_lines
+from sarknowlip.core.hashing import digest, file_sha256
 from sarknowlip.corpus.build import BuildConfig, BuildReport, build
+from sarknowlip.corpus.catalog import CATALOG
 from sarknowlip.corpus.split import SplitConfig
 from sarknowlip.corpus.stats import corpus_stats
 from sarknowlip.corpus.validate import validate
@@ -37,9 +40,11 @@ from sarknowlip.pipeline.report import Findings, Step, write_report
 from sarknowlip.sar.product import SarProduct
 from sarknowlip.sar.sensors import find_products, open_product
 from sarknowlip.simulate.builtin import CITIES, BuiltinConfig, write_scene
-from sarknowlip.train.config import TrainConfig
+from sarknowlip.train.config import MIN_BATCH, TrainConfig
 from sarknowlip.train.loop import LOG, TrainReport, train
 from sarknowlip.train.recipes import RECIPES
+
+_LOG = logging.getLogger(__name__)
 
 Progress = Callable[[int, int, str], None]
 Bar = Callable[[str], AbstractContextManager[Progress]]
@@ -128,10 +133,7 @@ def quickstart(
     with bar("verify") as progress:
         verdict = verify(corpus, said.version, progress)
     clock.done("verify", _verdict(verdict))
-    run = out / "run"
-    with bar("train") as progress:
-        trained = train(training or RECIPES["tiny"](), corpus, run, resume=True, progress=progress)
-    clock.done("train", _training(trained))
+    run = _train(training or RECIPES["tiny"](), corpus, annotations, clock, bar)
     bench, note = _bench(corpus, run, out, clock, bar)
     report = out / "report.html"
     findings = Findings(
@@ -142,7 +144,7 @@ def quickstart(
         rejected=[(rejection.input, rejection.reason) for rejection in built.rejected],
         problems=[str(problem) for problem in checked.problems],
         verification=_verification(verdict),
-        log=read_json_lines(run / LOG),
+        log=[] if run is None else read_json_lines(run / LOG),
         retrieval=[] if bench is None else bench.as_table(),
         retrieval_note=note,
         steps=clock.steps,
@@ -201,7 +203,8 @@ def _tile_size(products: Sequence[Path]) -> tuple[int, float]:
     for path in products:
         try:
             product = open_product(path)
-        except SarKnowlipError:
+        except Exception:  # noqa: BLE001 - `build` lists it with its reason
+            _LOG.debug("%s does not open", path, exc_info=True)
             continue
         if product.footprint.is_empty:
             continue
@@ -220,11 +223,29 @@ def _area_m2(product: SarProduct) -> float:
     return float(product.footprint.area * metres**2 * math.cos(math.radians(lat)))
 
 
+def _train(
+    config: TrainConfig, corpus: Path, annotations: Path, clock: _Clock, bar: Bar
+) -> Path | None:
+    """Return the run folder, one for each corpus and text version; None if there is too little."""
+    tiles = corpus_stats(corpus).counts["split"].get("train", 0)
+    if tiles < MIN_BATCH:
+        clock.done(
+            "train", f"{tiles} training tiles are too few: the input covers too little ground"
+        )
+        return None
+    data = digest([file_sha256(corpus / CATALOG), file_sha256(annotations / TEXTS)])[:8]
+    run = corpus.parent / f"run-{data}"
+    with bar("train") as progress:
+        trained = train(config, corpus, run, resume=True, progress=progress)
+    clock.done("train", _training(trained))
+    return run
+
+
 def _bench(
-    corpus: Path, run: Path, out: Path, clock: _Clock, bar: Bar
+    corpus: Path, run: Path | None, out: Path, clock: _Clock, bar: Bar
 ) -> tuple[BenchReport | None, str]:
     """Return the retrieval report and a line about it; None if no tile was held out."""
-    if not _has_test(corpus):
+    if run is None or not _has_test(corpus):
         note = "No geographic block was left for testing: the input covers too little ground."
         clock.done("retrieval", note)
         return None, note

@@ -15,6 +15,9 @@ from sarknowlip.train.optim import OptimConfig
 
 Count = Annotated[int, Field(ge=1)]
 
+MIN_BATCH = 3
+"""Normalised over two pairs, embeddings are opposites whatever the weights."""
+
 
 class DataConfig(Config):
     """What is read, and how.
@@ -26,7 +29,7 @@ class DataConfig(Config):
         workers: Processes that read ahead; 0 reads between steps.
     """
 
-    batch: Annotated[int, Field(ge=3)] = 32
+    batch: Annotated[int, Field(ge=MIN_BATCH)] = 32
     annotation: str | None = None
     smallest_crop: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     workers: Annotated[int, Field(ge=0)] = 0
