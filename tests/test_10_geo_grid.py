@@ -62,13 +62,19 @@ def test_equal_keys_mean_equal_ground(lon: float, lat: float) -> None:
     assert len(set(a.values())) == len(a)
 
 
-def test_chunks_partition_the_grid() -> None:
+@pytest.mark.parametrize("strips", [False, True])
+@pytest.mark.parametrize("pixels", [64, 512, 100_000])
+def test_chunks_partition_the_grid(pixels: int, strips: bool) -> None:
     grid = utm_tile_grid(around(12.5, 41.9, 0.2), 10.0, 128)
-    seen = [tile.key for _, tiles in grid.chunks(512) for tile in tiles]
+    blocks = list(grid.chunks(pixels, strips=strips))
+    seen = [tile.key for _, tiles in blocks for tile in tiles]
     rows, columns = grid.shape
     assert len(seen) == len(set(seen)) == rows * columns
-    area = sum(block.shape[0] * block.shape[1] for block, _ in grid.chunks(512))
+    area = sum(block.shape[0] * block.shape[1] for block, _ in blocks)
     assert area == grid.geobox.shape[0] * grid.geobox.shape[1]
+    assert max(block.shape[0] * block.shape[1] for block, _ in blocks) <= max(pixels, 128) ** 2
+    if strips and pixels == 512:
+        assert all(block.shape[1] >= block.shape[0] for block, _ in blocks)
 
 
 def test_native_grid_keeps_the_raster_lattice() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from data.tiles.make import coast, make_tile, speckled
 from sarknowlip.core.errors import CorpusError
 from sarknowlip.knowledge.evidence import Evidence, Facts
 from sarknowlip.knowledge.sources import SOURCES
-from sarknowlip.knowledge.store import read_evidence, write_evidence
+from sarknowlip.knowledge.store import evidence_table, read_evidence
 
 UNITS = {"dB", "dB relative", "share", "m", "px", "deg", "count", "looks", "1", "class"}
 
@@ -53,7 +54,7 @@ def test_the_most_certain_fact_wins_whatever_the_order() -> None:
 def test_storage_gives_back_what_it_got_in_equal_bytes(tmp_path) -> None:
     found = SOURCES["image"]().evidence(coast()[0])
     for name in "ab":
-        write_evidence(tmp_path / name, found)
+        pq.write_table(evidence_table(found), tmp_path / name)
     assert list(read_evidence(tmp_path / "a")) == found
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     (tmp_path / "b").write_bytes((tmp_path / "a").read_bytes()[:-20])

@@ -44,7 +44,7 @@ from sarknowlip.sar.scaling import CALIBRATED, RELATIVE
 from sarknowlip.sar.speckle import SpeckleConfig, despeckle, reach
 
 CHUNK_PX = 1024
-"""Edge of the block of target pixels held in memory at a time."""
+"""Edge of a square block of target pixels held in memory at a time; strips hold as many."""
 
 MARGIN_DEG = 0.05
 """How far a footprint given by corner points may be wrong."""
@@ -119,7 +119,7 @@ def cut(
         speckle = _with_looks(speckle, product)
         name = f"{speckle.method} {speckle.window} × {speckle.window}, {speckle.looks:g} looks"
         radiometry = radiometry.model_copy(update={"speckle_filter": name})
-    for tile, power in _tile_pixels(product, grid, speckle):
+    for tile, power in tile_pixels(product, grid, speckle):
         valid: npt.NDArray[np.bool_] = np.asarray(np.isfinite(power).all(axis=0))
         nodata = 1.0 - float(valid.mean())
         if nodata == 1.0:
@@ -165,12 +165,23 @@ def _power(
     return filtered[:, margin:-margin, margin:-margin]
 
 
-def _tile_pixels(
+def tile_pixels(
     product: SarProduct, grid: TileGrid, speckle: SpeckleConfig | None
 ) -> Iterator[tuple[Tile, npt.NDArray[np.float32]]]:
+    """Yield the tiles of a grid near a product with their linear power, block by block.
+
+    Args:
+        product: Opened product.
+        grid: As `tile_grid` gives it.
+        speckle: Filter with its number of looks, or None.
+
+    Yields:
+        A tile and its power, shape (polarisations, rows, columns), NaN for no data.
+    """
     ratio = max(1.0, max(ground_sample_distance(grid.geobox)) / min(product.gsd_m))
     near = product.footprint.buffer(MARGIN_DEG)
-    for block, tiles in grid.chunks(max(grid.tile_px, int(CHUNK_PX / ratio))):
+    chunk_px = max(grid.tile_px, int(CHUNK_PX / ratio))
+    for block, tiles in grid.chunks(chunk_px, strips=product.grid is not None):
         if not extent_footprint(block).intersects(near):
             continue
         power = _power(product, block, speckle)

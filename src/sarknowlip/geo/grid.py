@@ -112,18 +112,27 @@ class TileGrid:
         key = f"{self.prefix}_c{_index(world_column)}_r{_index(world_row)}"
         return Tile(key, self.geobox[window], world_row, world_column)
 
-    def chunks(self, pixels: int = 2048) -> Iterator[tuple[GeoBox, list[Tile]]]:
-        """Walk over the grid in blocks of at most about `pixels`² pixels.
+    def chunks(
+        self, pixels: int = 2048, *, strips: bool = False
+    ) -> Iterator[tuple[GeoBox, list[Tile]]]:
+        """Walk over the grid in blocks of at most about `pixels`² pixels, at least one tile each.
+
+        Args:
+            pixels: Edge of a square block.
+            strips: Make blocks as wide as the grid before they are made higher: files are stored by
+                rows, and a compressed block of a row need then be decoded only once.
 
         Yields:
             The block's pixels and its tiles, row by row; blocks neither overlap nor leave gaps.
         """
-        step = max(1, pixels // self.tile_px)
         rows, columns = self.shape
         size = self.tile_px
-        for row in range(0, rows, step):
-            for column in range(0, columns, step):
-                end_row, end_column = min(rows, row + step), min(columns, column + step)
+        budget = max(1, pixels**2 // size**2)
+        wide = min(columns, budget) if strips else max(1, pixels // size)
+        high = max(1, budget // wide) if strips else wide
+        for row in range(0, rows, high):
+            for column in range(0, columns, wide):
+                end_row, end_column = min(rows, row + high), min(columns, column + wide)
                 window = (
                     slice(row * size, end_row * size),
                     slice(column * size, end_column * size),

@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sarknowlip.core.errors import CorpusError
-from sarknowlip.core.files import replacing
 from sarknowlip.knowledge.evidence import SCHEMA, Evidence
 
 COMPRESSION = "zstd"
@@ -18,16 +17,6 @@ COMPRESSION = "zstd"
 def evidence_table(evidence: Sequence[Evidence]) -> pa.Table:
     """Return facts as an Arrow table of `SCHEMA`, in the order given."""
     return pa.Table.from_pylist([fact.model_dump() for fact in evidence], schema=SCHEMA)
-
-
-def write_evidence(path: Path, evidence: Sequence[Evidence]) -> None:
-    """Write facts, in the order given, atomically; equal facts give equal bytes.
-
-    Raises:
-        StorageError: The file cannot be written.
-    """
-    with replacing(path) as partial:
-        pq.write_table(evidence_table(evidence), partial, compression=COMPRESSION)
 
 
 def read_evidence(path: Path) -> Iterator[Evidence]:

@@ -38,24 +38,6 @@ def box_mean(values: npt.NDArray[np.generic], counted: Mask, half: int) -> Float
         return np.where(count > 0, total / count, np.nan)
 
 
-def block_mean(values: npt.NDArray[np.generic], counted: Mask, size: int) -> Floats:
-    """Return means over adjoining blocks, NaN where less than half of a block counts.
-
-    Args:
-        values: Shape (rows, columns); ignored where not counted.
-        counted: Pixels that take part.
-        size: Block edge in pixels; an incomplete last row or column of blocks is left out.
-    """
-    rows, columns = values.shape[0] // size, values.shape[1] // size
-    window = (slice(0, rows * size), slice(0, columns * size))
-    blocks = (rows, size, columns, size)
-    filled = np.where(counted, values, 0.0).astype(np.float64)[window].reshape(blocks)
-    count = counted[window].reshape(blocks).sum(axis=(1, 3))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean: Floats = filled.sum(axis=(1, 3)) / count
-    return np.where(2 * count >= size**2, mean, np.nan)
-
-
 def to_db(power: npt.NDArray[np.floating]) -> Floats:
     """Return 10·log10(power) in float64; NaN where power is not positive."""
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -29,7 +29,7 @@ from shapely.geometry.base import BaseGeometry
 
 from sarknowlip.core.errors import GeometryError
 from sarknowlip.geo.footprint import extent_footprint
-from sarknowlip.geo.grid import ground_sample_distance
+from sarknowlip.geo.grid import apply_affine, ground_sample_distance
 from sarknowlip.geo.raster import guarded
 from sarknowlip.geo.warp import sample, source_window, warp
 
@@ -124,8 +124,8 @@ class Elevation:
     ) -> npt.NDArray[np.float64]:
         """Return heights at points in WGS 84 degrees, metres; NaN where unknown."""
         move = Transformer.from_crs(4326, str(self.grid.crs), always_xy=True)
-        columns, rows = ~self.grid.affine * move.transform(lon, lat)
-        columns, rows = np.asarray(columns) - 0.5, np.asarray(rows) - 0.5
+        x, y = (np.asarray(values) for values in move.transform(lon, lat))
+        columns, rows = (at - 0.5 for at in apply_affine(~self.grid.affine, x, y))
         height, width = self.grid.shape
         top, left = max(0, int(np.min(rows)) - 1), max(0, int(np.min(columns)) - 1)
         bottom = min(height, int(np.max(rows)) + 3)
@@ -143,7 +143,7 @@ class Elevation:
         if self.compound is None:
             return np.asarray(heights)
         rows, columns = np.mgrid[window[0], window[1]]
-        x, y = self.grid.affine * (columns + 0.5, rows + 0.5)
+        x, y = apply_affine(self.grid.affine, columns + 0.5, rows + 0.5)
         convert = Transformer.from_crs(self.compound, 4979, always_xy=True, allow_ballpark=False)
         ellipsoidal = np.asarray(convert.transform(x, y, heights)[2])
         return np.where(np.isfinite(ellipsoidal), ellipsoidal, np.nan)

@@ -18,6 +18,7 @@ from pyproj import CRS, Transformer
 from scipy import ndimage
 
 from sarknowlip.core.errors import GeometryError
+from sarknowlip.geo.grid import apply_affine
 from sarknowlip.geo.warp import sample
 
 Floats = npt.NDArray[np.float64]
@@ -117,7 +118,7 @@ class Lattice:
         """
         rows, columns = target.shape
         column, row = np.meshgrid(np.arange(columns) + 0.5, np.arange(rows) + 0.5)
-        x, y = (np.asarray(values) for values in target.affine * (column, row))
+        x, y = apply_affine(target.affine, column, row)
         if self.step <= min(np.hypot(*target.affine[0:4:3]), np.hypot(*target.affine[1:5:3])):
             return self._exact(x, y, np.broadcast_to(np.asarray(height, np.float64), x.shape))
         axes: list[Floats] = [y / self.step, x / self.step]

@@ -43,10 +43,6 @@ class Encoding:
         db = stored.astype(np.float32) * np.float32(self.scale) + np.float32(self.offset)
         return np.where(stored == 0, np.float32(np.nan), db)
 
-    def decode_power(self, stored: npt.NDArray[np.uint16]) -> npt.NDArray[np.float32]:
-        """Return linear power, NaN where no data."""
-        return db_to_power(self.decode_db(stored))
-
 
 CALIBRATED = Encoding(STEP_DB, -80.0)
 RELATIVE = Encoding(STEP_DB, -10.0)
