@@ -56,7 +56,7 @@ class Catalog:
         try:
             for batch in self._file.iter_batches(batch_size=ROW_GROUP):
                 yield from batch.to_pylist()
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
             raise CorpusError(f"cannot read {self.path}: {error}", "rebuild the corpus") from error
 
     def records(self, split: str | None = None) -> Iterator[TileRecord]:

@@ -26,6 +26,9 @@ STAC_EXTENSIONS = (
     "https://stac-extensions.github.io/view/v1.0.0/schema.json",
     "https://stac-extensions.github.io/processing/v1.2.0/schema.json",
 )
+MEDIA_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
+ROLES = ("data",)
+"""STAC roles of a tile's image."""
 UNKNOWN_START = "1978-06-27T00:00:00.000000Z"
 """Launch of Seasat, the first civil radar satellite: lower bound when a provider gives no time."""
 UNKNOWN_END = "2099-12-31T23:59:59.000000Z"
@@ -153,8 +156,8 @@ class TileRecord(Config):
             "assets": {
                 "image": {
                     "href": self.storage.href,
-                    "type": "image/tiff; application=geotiff; profile=cloud-optimized",
-                    "roles": ["data"],
+                    "type": MEDIA_TYPE,
+                    "roles": list(ROLES),
                 }
             },
             **self.properties(),
