@@ -1,12 +1,13 @@
 """Building a corpus: products in, tiles and catalog out.
 
-Each product becomes a fragment, `.build/<key>.json`, written when all its tiles are on disk. The
+Each product becomes a fragment (`corpus.fragment`), finished when all its tiles are on disk. The
 catalog and the manifest are assembled from the fragments. A build killed at any moment continues
 where it was: finished fragments are trusted if the product's content and the recipe are unchanged,
 unfinished ones are made again, to the same bytes. Running again with further inputs adds them;
 running again with the same inputs changes nothing.
 
-A product that cannot be used is listed with its reason; the others go on.
+A product that cannot be used is listed with its reason; the others go on. It leaves nothing behind
+and is tried again whenever it is among the inputs.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ import functools
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import rasterio
-from pydantic import Field, ValidationError
+from pydantic import Field
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
@@ -29,22 +30,38 @@ from sarknowlip import __version__
 from sarknowlip.core.config import Config
 from sarknowlip.core.errors import CorpusError, SarKnowlipError, StorageError
 from sarknowlip.core.files import exclusive, read_json, remove_partials, write_json
-from sarknowlip.core.hashing import digest, file_sha256, tree_sha256
+from sarknowlip.core.hashing import canonical_json, file_sha256
 from sarknowlip.core.pool import run_jobs
 from sarknowlip.corpus.catalog import CATALOG, MANIFEST, TILES, write_catalog
+from sarknowlip.corpus.fragment import (
+    FRAGMENTS,
+    Fragment,
+    fragment_path,
+    fragments,
+    known_fragments,
+    load_fragment,
+)
+from sarknowlip.corpus.inputs import (
+    Job,
+    Product,
+    elevation_sha256,
+    identify,
+    plan,
+    products_in,
+    unexpected,
+    warn_of_ignored,
+)
 from sarknowlip.corpus.record import Split, TileRecord
 from sarknowlip.corpus.split import SplitConfig, assign_splits
-from sarknowlip.corpus.tiling import cut
+from sarknowlip.corpus.tiling import SceneTiles, cut
 from sarknowlip.geo.grid import GridConfig
 from sarknowlip.sar.product import ReadOptions
-from sarknowlip.sar.sensors import find_products, open_product
+from sarknowlip.sar.sensors import open_product
 from sarknowlip.sar.speckle import SpeckleConfig
 
-FRAGMENTS = ".build"
 RECIPE = "recipe.json"
 LOCK = "lock"
 
-log = logging.getLogger(__name__)
 Progress = Callable[[int, int, str], None]
 
 
@@ -78,9 +95,9 @@ class BuildReport(Config):
 
     Attributes:
         tiles: Tiles in the catalog.
-        scenes: Products that gave tiles.
-        built: Products processed now; the others were there already.
-        rejected: Products that gave none.
+        scenes: Scenes in the catalog.
+        built: Scenes made now; the others were there already.
+        rejected: Products among the inputs that gave none.
         rejected_tiles: Refused tiles by reason.
         splits: Tiles by split.
     """
@@ -93,26 +110,21 @@ class BuildReport(Config):
     splits: dict[str, int]
 
 
-class Fragment(Config):
-    """One product's contribution.
+@dataclass(frozen=True)
+class Refusal:
+    """A product that gave no tile.
 
     Attributes:
-        input: File or folder name of the product.
-        sha256: Digest of the product's content; null if it could not be read.
-        version: Release of this package that made it.
-        scene: Name in the corpus; null if rejected.
-        records: Tiles.
+        input: File or folder name.
+        sha256: Digest of its content; None if unreadable.
+        reason: Why.
         rejected_tiles: Refused tiles by reason.
-        reason: Why the product was rejected; null if it was not.
     """
 
     input: str
     sha256: str | None
-    version: str = __version__
-    scene: str | None = None
-    records: tuple[TileRecord, ...] = ()
-    rejected_tiles: dict[str, int] = Field(default_factory=dict)
-    reason: str | None = None
+    reason: str
+    rejected_tiles: dict[str, int] = field(default_factory=dict)
 
 
 def build(
@@ -133,99 +145,125 @@ def build(
         progress: Called with products done, products in all, and the last one's name.
 
     Raises:
+        ConfigError: The elevation model is absent or unusable.
         CorpusError: No input, no tile at all, or another recipe.
         SarKnowlipError: A worker process died.
         StorageError: The disk is full or not writable; what is done stays and is used next time.
     """
-    products = _products(inputs)
+    paths = products_in(inputs)
+    elevation = elevation_sha256(config.read)
     with exclusive(root / FRAGMENTS / LOCK):
-        _keep_recipe(root, config)
+        known = known_fragments(root)
+        _keep_recipe(root, config, bound=any(fragment.finished for fragment in known))
         remove_partials(root)
-        built = 0
-        for done, (path, fresh) in enumerate(_run(products, root, config, workers), start=1):
-            built += fresh
+        products = _identify(paths, config, elevation, workers, progress)
+        warn_of_ignored(products, config.read)
+        jobs, replaced = plan(products, known)
+        for fragment in replaced:
+            fragment_path(root, fragment.scene).unlink()
+        places = {k.scene: k.place for k in known if k.complete and k not in replaced}
+        for job in jobs:
+            if places.get(job.scene, job.place) != job.place:
+                _move(root, job)
+        todo = [job for job in jobs if job.scene not in places]
+        refused = [Refusal(p.path.name, p.sha256, p.reason) for p in products if p.reason]
+        built, make = 0, functools.partial(_make, root=root, config=config)
+        there = len(paths) - len(todo)
+        for done, (job, refusal) in enumerate(run_jobs(make, todo, workers), start=there + 1):
+            if refusal is None:
+                built += 1
+            else:
+                refused.append(refusal)
             if progress is not None:
-                progress(done, len(products), path.name)
-        return _assemble(root, config, built)
+                progress(done, len(paths), job.path.name)
+        return _assemble(root, config, built, refused)
 
 
-def _products(inputs: Sequence[Path]) -> list[Path]:
-    found: list[Path] = []
-    for path in inputs:
-        if not path.exists():
-            raise CorpusError(f"no such input: {path}", "check the path")
-        found.extend(find_products(path))
-    unique = sorted({path.resolve() for path in found})
-    if not unique:
-        names = ", ".join(map(str, inputs))
-        raise CorpusError(f"no SAR product in {names}", "give SAFE folders, GeoTIFF or NITF files")
-    return unique
-
-
-def _keep_recipe(root: Path, config: BuildConfig) -> None:
+def _keep_recipe(root: Path, config: BuildConfig, bound: bool) -> None:
+    """Write the recipe; if the corpus is bound to one, make sure that it is the same."""
     path = root / FRAGMENTS / RECIPE
     recipe = config.model_dump(mode="json", by_alias=True)
-    if path.is_file():
-        old = read_json(path, "delete the corpus folder and build again")
-        changed = sorted(key for key in recipe if recipe[key] != old.get(key))
-        if changed:
+    if bound and path.is_file():
+        old, new = _flat(read_json(path, "delete the corpus folder and build again")), _flat(recipe)
+        names = sorted(key for key in old | new if old.get(key) != new.get(key))
+        if names:
+            changes = ", ".join(f"{n}: {_shown(old, n)}, now {_shown(new, n)}" for n in names)
             raise CorpusError(
-                f"{root} was built with another recipe ({', '.join(changed)} differ)",
+                f"{root} was built with another recipe ({changes})",
                 "choose another folder or repeat the first options",
             )
     write_json(path, recipe)
 
 
-def _run(
-    products: Sequence[Path], root: Path, config: BuildConfig, workers: int
-) -> Iterator[tuple[Path, bool]]:
-    """Yield each product when its fragment is on disk, and whether it was made now."""
-    stems = Counter(path.stem for path in products)
-    work = functools.partial(_build, root=root, config=config)
-    jobs = [(path, stems[path.stem] > 1) for path in products]
-    for (path, _), fresh in run_jobs(work, jobs, workers):
-        yield path, fresh
+def _flat(recipe: Any, prefix: str = "") -> dict[str, Any]:
+    """Return the leaves of nested objects under dotted paths."""
+    if not isinstance(recipe, dict):
+        return {prefix: recipe}
+    leaves: dict[str, Any] = {}
+    for key, value in recipe.items():
+        leaves |= _flat(value, f"{prefix}.{key}" if prefix else key)
+    return leaves
 
 
-def _build(job: tuple[Path, bool], root: Path, config: BuildConfig) -> bool:
-    path, ambiguous = job
-    return build_fragment(path, root, config, ambiguous)
+def _shown(leaves: dict[str, Any], name: str) -> str:
+    return canonical_json(leaves[name]) if name in leaves else "absent"
 
 
-def build_fragment(path: Path, root: Path, config: BuildConfig, ambiguous: bool) -> bool:
-    """Make sure that a product's tiles and fragment are on disk.
+def _identify(
+    paths: Sequence[Path],
+    config: BuildConfig,
+    elevation: str | None,
+    workers: int,
+    progress: Progress | None,
+) -> list[Product]:
+    """Return what the products are, ordered by path."""
+    products: list[Product] = []
+    work = functools.partial(identify, options=config.read, elevation=elevation)
+    for path, product in run_jobs(work, paths, workers):
+        products.append(product)
+        if progress is not None:
+            progress(0, len(paths), path.name)
+    return sorted(products, key=lambda product: product.path)
 
-    Args:
-        path: Product.
-        root: Corpus folder.
-        config: Recipe.
-        ambiguous: Whether another product of this build has the same name.
 
-    Returns:
-        True if the product was processed now, False if its fragment was up to date.
+def _move(root: Path, job: Job) -> None:
+    """Note where the product of a complete scene lies now."""
+    fragment = load_fragment(fragment_path(root, job.scene))
+    assert fragment is not None, "it was read a moment ago, under the same lock"
+    fragment.model_copy(update={"place": job.place}).write(root)
+
+
+def _make(job: Job, root: Path, config: BuildConfig) -> Refusal | None:
+    """Write a scene's tiles and its fragment; return why if there is no tile.
+
+    The name is reserved before the first tile is written, so that no finished fragment names tiles
+    that are being overwritten.
 
     Raises:
-        StorageError: A tile cannot be written.
+        StorageError: A file cannot be written.
     """
-    target = root / FRAGMENTS / f"{path.stem}-{digest(str(path))[:8]}.json"
-    content = _content_digest(path, config)
-    old = _load_fragment(target)
-    if old is not None and _up_to_date(root, old, content):
-        return False
-    fragment = _fragment(path, root, config, content, ambiguous)
-    write_json(target, fragment.model_dump(mode="json", by_alias=True))
-    return True
+    reserved = Fragment(input=job.path.name, scene=job.scene, sha256=job.sha256, place=job.place)
+    reserved.write(root)
+    result = _cut(job, root, config)
+    if isinstance(result, Refusal):
+        fragment_path(root, job.scene).unlink()
+        return result
+    made = {
+        "records": tuple(result.records),
+        "rejected_tiles": dict(sorted(result.rejected.items())),
+    }
+    reserved.model_copy(update=made).write(root)
+    return None
 
 
-def _fragment(
-    path: Path, root: Path, config: BuildConfig, content: str | None, ambiguous: bool
-) -> Fragment:
+def _cut(job: Job, root: Path, config: BuildConfig) -> SceneTiles | Refusal:
+    """Write the tiles of a product; StorageError passes through."""
     try:
-        product = open_product(path, config.read)
-        scene = f"{product.name}-{content[:8]}" if ambiguous and content else product.name
+        with _said_already():
+            product = open_product(job.path, config.read)
         tiles = cut(
             product,
-            scene,
+            job.scene,
             root,
             config.grid,
             block_km=config.split.block_km,
@@ -235,82 +273,47 @@ def _fragment(
     except StorageError:
         raise
     except SarKnowlipError as error:
-        return Fragment(input=path.name, sha256=content, reason=str(error))
-    except Exception as error:  # one odd product is listed with its traceback; the batch goes on
-        log.exception("unexpected error in %s", path)
-        what = f"unexpected {type(error).__name__} while reading {path}: {error}"
-        return Fragment(input=path.name, sha256=content, reason=" ".join(what.split()))
-    reason: str | None = None
-    if not tiles.records:
-        causes = ", ".join(f"{count} × {cause}" for cause, count in tiles.rejected.items())
-        reason = f"{path} gave no tile: {causes or 'it covers no tile'}"
-    return Fragment(
-        input=path.name,
-        sha256=content,
-        scene=scene if tiles.records else None,
-        records=tuple(tiles.records),
-        rejected_tiles=dict(sorted(tiles.rejected.items())),
-        reason=reason,
-    )
+        return Refusal(job.path.name, job.sha256, str(error))
+    except Exception as error:  # noqa: BLE001 - one odd product is listed; the batch goes on
+        return Refusal(job.path.name, job.sha256, unexpected(job.path, error))
+    if tiles.records:
+        return tiles
+    causes = ", ".join(f"{count} × {cause}" for cause, count in tiles.rejected.items())
+    reason = f"{job.path} gave no tile: {causes or 'it covers no tile'}"
+    return Refusal(job.path.name, job.sha256, reason, dict(tiles.rejected))
 
 
-def _content_digest(path: Path, config: BuildConfig) -> str | None:
-    """Return the digest of all files a product is made of, and of the elevation model used."""
-    if path.is_dir():
-        files = [child for child in path.rglob("*") if child.is_file()]
-    else:
-        files = [path, *path.parent.glob(f"{path.stem}.*.json")]
+@contextlib.contextmanager
+def _said_already() -> Iterator[None]:
+    """Silence the warnings of opening a product: they came when it was identified."""
+    logger = logging.getLogger("sarknowlip.sar")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
     try:
-        parts = [tree_sha256(path.parent, files)]
-        if config.read.dem is not None:
-            parts.append(file_sha256(config.read.dem))
-    except OSError:
-        log.warning("cannot hash %s; it will be read again next time", path)
-        return None
-    return digest(parts)
-
-
-def _load_fragment(path: Path) -> Fragment | None:
-    if not path.is_file():
-        return None
-    try:
-        return Fragment.model_validate_json(path.read_text("utf-8"))
-    except ValidationError:
-        log.warning("%s is not usable; its scene is built again", path)
-        return None
-
-
-def _up_to_date(root: Path, fragment: Fragment, content: str | None) -> bool:
-    """Rejected products are tried again: the reason may have been mended elsewhere."""
-    same = fragment.sha256 == content and fragment.version == __version__
-    if not same or fragment.reason is not None:
-        return False
-    return all((root / record.storage.href).is_file() for record in fragment.records)
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 @dataclass(frozen=True)
 class _Summary:
     """What a build keeps in memory of a fragment."""
 
-    path: Path
     input: str
-    sha256: str | None
-    scene: str | None
-    reason: str | None
+    sha256: str
+    scene: str
     rejected_tiles: dict[str, int]
     hrefs: tuple[str, ...]
     blocks: tuple[str, ...]
     footprints: tuple[BaseGeometry, ...]
 
     @classmethod
-    def of(cls, path: Path, fragment: Fragment) -> _Summary:
+    def of(cls, fragment: Fragment) -> _Summary:
         records = _ordered(fragment)
         return cls(
-            path=path,
             input=fragment.input,
             sha256=fragment.sha256,
             scene=fragment.scene,
-            reason=fragment.reason,
             rejected_tiles=fragment.rejected_tiles,
             hrefs=tuple(record.storage.href for record in records),
             blocks=tuple(record.block for record in records),
@@ -322,72 +325,70 @@ def _ordered(fragment: Fragment) -> list[TileRecord]:
     return sorted(fragment.records, key=lambda record: record.id)
 
 
-def _assemble(root: Path, config: BuildConfig, built: int) -> BuildReport:
+def _finished(root: Path) -> Iterator[_Summary]:
+    """Yield finished scenes by name; delete names reserved by a build that was interrupted."""
+    for fragment in fragments(root):
+        if fragment.records:
+            yield _Summary.of(fragment)
+        else:
+            fragment_path(root, fragment.scene).unlink()
+
+
+def _assemble(
+    root: Path, config: BuildConfig, built: int, refused: Sequence[Refusal]
+) -> BuildReport:
     """Write catalog and manifest from all fragments; delete tiles that no fragment names.
 
     Rows are ordered by scene, then tile. Fragments are read twice, one at a time: of the first
     reading only what the split needs is kept.
     """
-    paths = sorted(path for path in (root / FRAGMENTS).glob("*.json") if path.name != RECIPE)
-    found = [_Summary.of(p, f) for p in paths if (f := _load_fragment(p)) is not None]
-    kept: dict[str, _Summary] = {}
-    rejections: list[Rejection] = []
-    for summary in found:
-        reason = summary.reason
-        if summary.scene in kept:
-            reason = f"{summary.input} repeats scene {summary.scene}, which is in the corpus"
-        if reason is None:
-            assert summary.scene is not None
-            kept[summary.scene] = summary
-        else:
-            rejections.append(Rejection(input=summary.input, reason=reason))
-    if not kept:
-        reasons = "; ".join(rejection.reason for rejection in rejections)
+    scenes = sorted(_finished(root), key=lambda scene: scene.scene)
+    refused = sorted(refused, key=lambda refusal: (refusal.input, refusal.reason))
+    if not scenes:
+        reasons = "; ".join(refusal.reason for refusal in refused)
         raise CorpusError(f"no tile could be made: {reasons}", "mend the inputs and run again")
-    scenes = [kept[name] for name in sorted(kept)]
     splits = assign_splits(
         [block for scene in scenes for block in scene.blocks],
         [footprint for scene in scenes for footprint in scene.footprints],
         config.split,
     )
     _delete_orphans(root, {href for scene in scenes for href in scene.hrefs})
-    write_catalog(root / CATALOG, _records(scenes, splits))
+    write_catalog(root / CATALOG, _records(root, scenes, splits))
     rejected_tiles: Counter[str] = Counter()
-    for summary in found:
-        rejected_tiles.update(summary.rejected_tiles)
+    for counts in [*(s.rejected_tiles for s in scenes), *(r.rejected_tiles for r in refused)]:
+        rejected_tiles.update(counts)
     report = BuildReport(
         tiles=len(splits),
         scenes=len(scenes),
         built=built,
-        rejected=tuple(rejections),
+        rejected=tuple(Rejection(input=r.input, reason=r.reason) for r in refused),
         rejected_tiles=dict(sorted(rejected_tiles.items())),
         splits=dict(sorted(Counter(splits).items())),
     )
-    write_json(root / MANIFEST, _manifest(root, config, found, report))
+    write_json(root / MANIFEST, _manifest(root, config, [*scenes, *refused], report))
     return report
 
 
-def _records(scenes: Sequence[_Summary], splits: Sequence[Split]) -> Iterator[TileRecord]:
+def _records(
+    root: Path, scenes: Sequence[_Summary], splits: Sequence[Split]
+) -> Iterator[TileRecord]:
     """Yield all records with their splits, one scene in memory at a time."""
     split = iter(splits)
     for scene in scenes:
-        fragment = _load_fragment(scene.path)
+        fragment = load_fragment(fragment_path(root, scene.scene))
         assert fragment is not None, "it was read a moment ago, under the same lock"
         for record in _ordered(fragment):
             yield record.model_copy(update={"split": next(split)})
 
 
 def _manifest(
-    root: Path, config: BuildConfig, found: Sequence[_Summary], report: BuildReport
+    root: Path, config: BuildConfig, found: Sequence[_Summary | Refusal], report: BuildReport
 ) -> dict[str, Any]:
     return {
         "format": 1,
         "recipe": config.model_dump(mode="json", by_alias=True),
         "recipe_digest": config.digest(),
-        "inputs": [
-            {"name": f.input, "sha256": f.sha256, "scene": f.scene, "tiles": len(f.hrefs)}
-            for f in found
-        ],
+        "inputs": sorted(map(_input, found), key=lambda row: (row["name"], row["sha256"] or "")),
         "report": report.model_dump(mode="json", exclude={"built"}),
         "catalog_sha256": file_sha256(root / CATALOG),
         "versions": {
@@ -396,6 +397,11 @@ def _manifest(
             "proj": rasterio.__proj_version__,
         },
     }
+
+
+def _input(found: _Summary | Refusal) -> dict[str, Any]:
+    scene, tiles = (found.scene, len(found.hrefs)) if isinstance(found, _Summary) else (None, 0)
+    return {"name": found.input, "sha256": found.sha256, "scene": scene, "tiles": tiles}
 
 
 def _delete_orphans(root: Path, wanted: set[str]) -> None:

@@ -145,6 +145,12 @@ class ReadOptions(Config):
     crs: str | None = None
     acquisition: AcquisitionFacts = Field(default_factory=dict)
 
+    def given(self) -> frozenset[str]:
+        """Return the names of the options that differ from their defaults."""
+        default = ReadOptions()
+        names = ReadOptions.model_fields
+        return frozenset(n for n in names if getattr(self, n) != getattr(default, n))
+
 
 class SarProduct(ABC):
     """One SAR product on local disk.
@@ -152,6 +158,7 @@ class SarProduct(ABC):
     Subclasses set `sensor` and the attributes below when they are made.
 
     Attributes:
+        options_used: Names of the `ReadOptions` that the sensor looks at; all unless it says.
         path: File or folder.
         name: Product identifier, safe as a folder name.
         acquisition: How and when the radar looked.
@@ -163,6 +170,7 @@ class SarProduct(ABC):
     """
 
     sensor: ClassVar[str]
+    options_used: ClassVar[frozenset[str]] = frozenset(ReadOptions.model_fields)
 
     path: Path
     name: str
@@ -189,7 +197,10 @@ class SarProduct(ABC):
 
     @abstractmethod
     def files(self) -> list[Path]:
-        """Return the files this product is made of; their content identifies it."""
+        """Return the files this product is made of; their content identifies it.
+
+        All of them lie at or beside `path`.
+        """
 
     @abstractmethod
     def power(self, target: GeoBox) -> npt.NDArray[np.float32]:

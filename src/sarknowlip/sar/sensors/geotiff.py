@@ -48,13 +48,22 @@ class GeoTiffProduct(SarProduct):
     """A raster file whose bands are polarisations."""
 
     sensor = "geotiff"
+    options_used = frozenset({"quantity", "units", "polarizations", "crs", "acquisition"})
 
-    def __init__(self, path: Path, facts: RasterFacts, grid: GeoBox | None, bands: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        facts: RasterFacts,
+        grid: GeoBox | None,
+        bands: int,
+        files: tuple[Path, ...],
+    ) -> None:
         self.path = path
         self.name = path.stem
         self.grid = grid
         self._units = facts.units
         self._bands = bands
+        self._files = files
         self.acquisition = Acquisition(
             **facts.acquisition | {"sar:polarizations": facts.polarizations}
         )
@@ -89,12 +98,14 @@ class GeoTiffProduct(SarProduct):
             facts = _stated(path, options).over(facts_from_name(path.stem))
             facts = facts.over(_from_raster(path, source))
             _check(path, facts, options, source.count)
-            return cls(path, facts, _grid(path, source, facts), source.count)
+            files = tuple(map(Path, source.files))
+            return cls(path, facts, _grid(path, source, facts), source.count, files)
 
     def files(self) -> list[Path]:
-        """Return the raster and its sidecar, if there is one."""
-        sidecar = self.path.with_suffix(SIDECAR)
-        return [self.path, sidecar] if sidecar.is_file() else [self.path]
+        """Return the raster, its sidecar, and what GDAL reads beside it (mask, .aux.xml, …)."""
+        beside = {self.path.with_suffix(SIDECAR), *self._files} - {self.path}
+        folder = self.path.parent
+        return [self.path, *sorted(f for f in beside if f.parent == folder and f.is_file())]
 
     def power(self, target: GeoBox) -> npt.NDArray[np.float32]:
         """Return linear power on a map grid; see `SarProduct.power`.

@@ -57,6 +57,7 @@ class Sentinel1Safe(SarProduct):
     """
 
     sensor = "sentinel1-safe"
+    options_used = frozenset({"quantity", "remove_noise", "dem", "dem_geoid_m", "acquisition"})
 
     def __init__(self, path: Path, manifest: Manifest, options: ReadOptions) -> None:
         self.path = path

@@ -169,6 +169,9 @@ class SicdProduct(ModelledProduct):
     """One SICD file."""
 
     sensor = "sicd"
+    options_used = frozenset(
+        {"quantity", "remove_noise", "dem", "dem_geoid_m", "polarizations", "acquisition"}
+    )
 
     @classmethod
     def recognises(cls, path: Path) -> bool:

@@ -189,6 +189,7 @@ class SiddProduct(ModelledProduct):
     """The first image of one SIDD file."""
 
     sensor = "sidd"
+    options_used = frozenset({"quantity", "dem", "dem_geoid_m", "polarizations", "acquisition"})
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
