@@ -457,6 +457,38 @@ def test_changed_pixels_are_found(stage, rows: list[Row]) -> None:
     assert "sarknowlip:sha256" in {p.property for p in found}
 
 
+FOREIGN = {
+    "no CRS": {"crs": None},
+    "off the globe": {"crs": "EPSG:4326", "transform": Affine(1e-4, 0, 1e30, 0, -1e-4, 40)},
+    "beyond the pole": {"crs": "EPSG:4326", "transform": Affine(1e-4, 0, 5, 0, -1e-4, 500)},
+    "not a map": {"crs": "EPSG:4978"},
+    "another world": {"crs": "IAU_2015:30100"},
+    "not finite": {"transform": Affine(math.nan, 0, 0, 0, 1, 0)},
+    "not integers": {"dtype": "float32"},
+}
+
+
+@pytest.mark.parametrize("what", sorted(FOREIGN))
+def test_a_foreign_file_is_found(stage, rows: list[Row], what: str) -> None:
+    """Even when the catalog carries the foreign file's digest."""
+    target = stage(rows)
+    victim = target / rows[1]["assets"]["image"]["href"]
+    sound = victim.read_bytes()
+    profile = {"dtype": "uint16", "crs": "EPSG:32633", "transform": ON_THE_GRID} | FOREIGN[what]
+    victim.unlink()
+    with rasterio.open(
+        victim, "w", driver="GTiff", height=64, width=64, count=2, nodata=0, **profile
+    ) as file:
+        file.write(np.ones((2, 64, 64), profile["dtype"]))
+        file.update_tags(TILE_ID=rows[1]["id"])
+    digest = file_sha256(victim)
+    try:
+        problems = of_the_second(stage, rows, {"sarknowlip:sha256": digest})
+    finally:
+        victim.write_bytes(sound)
+    assert [p.property for p in problems] == ["assets"]
+
+
 @pytest.mark.parametrize(
     "content", [None, "", "[]", "{}", '{"recipe": {"grid": {"tile_px": 1}, "split": {}}}']
 )

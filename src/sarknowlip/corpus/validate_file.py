@@ -13,12 +13,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-import shapely
 from affine import AffineError
 from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 from pydantic import ValidationError
 from pyproj.exceptions import ProjError
+from shapely.errors import ShapelyError
 from shapely.geometry import MultiPolygon
 
 from sarknowlip.core.config import Config
@@ -41,7 +41,13 @@ from sarknowlip.geo.footprint import (
     wgs84_bbox,
 )
 from sarknowlip.geo.gazetteer import nearest_city
-from sarknowlip.geo.grid import GridConfig, TileGrid, circular_centre, ground_sample_distance
+from sarknowlip.geo.grid import (
+    GridConfig,
+    TileGrid,
+    circular_centre,
+    ground_sample_distance,
+    lonlat_of_pixels,
+)
 from sarknowlip.geo.raster import StoredTile, decode_tile
 from sarknowlip.sar.scaling import LAST
 
@@ -50,6 +56,9 @@ ROUND_TRIP_PX = 0.01
 
 FOOTPRINT_SHARE = 1e-3
 """Largest share of a tile by which its geometry may differ from the footprint of its pixels."""
+
+_NO_TILE = (ProductError, GeometryError, ProjError, AffineError, ShapelyError, ValueError)
+"""What reading a foreign file, or placing its outline on Earth, may raise."""
 
 
 class Recipe(Config):
@@ -98,6 +107,7 @@ class _Ground:
 
     @classmethod
     def of(cls, tile: StoredTile) -> _Ground:
+        _require_place(tile.geobox)
         extent = extent_footprint(tile.geobox)
         return cls(
             geobox=tile.geobox,
@@ -107,6 +117,20 @@ class _Ground:
             gsd=ground_sample_distance(tile.geobox),
             round_trip_px=pixel_round_trip_error(tile.geobox),
         )
+
+
+def _require_place(geobox: GeoBox) -> None:
+    """Refuse a grid with a corner off the globe: outlines of such may take forever to cut.
+
+    Raises:
+        GeometryError: A corner has no longitude and latitude.
+    """
+    height, width = geobox.shape
+    columns, rows = np.array([0.0, width, width, 0.0]), np.array([0.0, 0.0, height, height])
+    lon, lat = lonlat_of_pixels(geobox, columns, rows)
+    inside = (np.abs(lon) <= 540) & (np.abs(lat) <= 90 + 1e-9)  # NaN is not inside
+    if not inside.all():
+        raise GeometryError("the file's grid reaches off the globe", "rebuild the corpus")
 
 
 def check_tile(root: Path, row: dict[str, Any], recipe: Recipe | None) -> Found:
@@ -129,24 +153,23 @@ def check_tile(root: Path, row: dict[str, Any], recipe: Recipe | None) -> Found:
     if path is None:
         yield "assets", f"{root / row['assets']['image']['href']} is absent"
         return
-    changed = file_sha256(path) != row["sarknowlip:sha256"]
+    try:
+        changed = file_sha256(path) != row["sarknowlip:sha256"]
+    except OSError as error:
+        yield "assets", f"cannot read {path}: {error}"
+        return
+    if changed:
+        yield "sarknowlip:sha256", f"{path} has other content"
     try:
         tile = decode_tile(path)
         ground = _Ground.of(tile)
-    except ProductError as error:
-        yield "assets", str(error)
-        if changed:
-            yield "sarknowlip:sha256", f"{path} has other content"
-        return
-    except (GeometryError, ProjError, AffineError, shapely.errors.ShapelyError) as error:
-        yield "assets", f"{path} has no place on Earth: {error}"
+    except _NO_TILE as error:
+        yield "assets", f"{path} is no tile: {' '.join(str(error).split())}"
         return
     true_id = tile.tags.get("TILE_ID")
     if changed and true_id != row["id"]:
         yield "assets", f"{path} is tile {true_id}"
         return
-    if changed:
-        yield "sarknowlip:sha256", f"{path} has other content"
     yield from _identity(row, true_id, recipe)
     yield from _grid(row, tile, recipe)
     yield from _pixels(row, tile)
@@ -193,7 +216,8 @@ def _grid(row: dict[str, Any], tile: StoredTile, recipe: Recipe | None) -> Found
     except (ProjError, ValueError):
         same = False
     if not same:
-        yield name, f"the file says {tile.geobox.crs}"
+        crs = tile.geobox.crs
+        yield name, f"the file says {f'EPSG:{crs.epsg}' if crs is not None and crs.epsg else crs}"
     affine = tile.geobox.affine[:6]
     if not np.allclose(row["proj:transform"], affine, rtol=1e-12, atol=1e-9):
         yield "proj:transform", f"the file says {', '.join(f'{value:g}' for value in affine)}"
@@ -251,7 +275,7 @@ def _projection(row: dict[str, Any], ground: _Ground) -> Found:
         return
     try:
         wrong = outline.symmetric_difference(ground.footprint).area / ground.extent.area
-    except shapely.errors.ShapelyError:  # an outline that defeats GEOS is not ours
+    except ShapelyError:  # an outline that defeats GEOS is not ours
         wrong = math.inf
     if not wrong <= FOOTPRINT_SHARE:
         where = "" if outline.intersects(ground.extent) else ": it lies elsewhere on Earth"
