@@ -70,7 +70,10 @@ def build(
         report = build_corpus(inputs, out, config, workers=workers, progress=progress)
     for rejection in report.rejected:
         warn(f"rejected {rejection.input}: {rejection.reason}")
-    emit(report.model_dump(mode="json"), as_json, f"corpus {out}")
+    values = report.model_dump(mode="json")
+    if not as_json:
+        values["rejected"] = len(report.rejected)
+    emit(values, as_json, f"corpus {out}")
 
 
 @app.command()

@@ -290,7 +290,7 @@ def _origin(source: Path | None, products: Sequence[Path]) -> str:
         return (
             "Scenes of the built-in generator: a placeholder, no real radar image and no simulator."
         )
-    return f"{len(products)} products in {source}."
+    return f"{len(products)} product{'' if len(products) == 1 else 's'} in {source}."
 
 
 def _workers() -> int:
