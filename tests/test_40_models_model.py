@@ -8,23 +8,11 @@ import pytest
 import torch
 from transformers import AutoModel
 
+from data.bench.make import SIZE
 from sarknowlip.core.errors import ConfigError
 from sarknowlip.models.channels import CHANNELS
 from sarknowlip.models.config import SIZES, ModelSize, SarKnowLIPConfig
 from sarknowlip.models.model import FIRST_SCALE, MAX_SCALE, SarKnowLIP
-
-SIZE = ModelSize(
-    image_px=32,
-    patch_px=8,
-    image_width=32,
-    image_depth=2,
-    image_heads=2,
-    text_width=32,
-    text_depth=2,
-    text_heads=2,
-    text_tokens=16,
-    embed_dim=24,
-)
 
 
 @pytest.fixture(scope="module")

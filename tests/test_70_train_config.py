@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from torch import nn
 from typer.testing import CliRunner
 
+from sarknowlip.core.config import changed_keys
 from sarknowlip.core.errors import CheckpointError, ConfigError
 from sarknowlip.train.checkpoint import checkpoints, load_checkpoint, save_checkpoint
-from sarknowlip.train.config import TrainConfig, changed_keys, with_settings
+from sarknowlip.train.config import TrainConfig, with_settings
 from sarknowlip.train.meter import Log, read_log
 from sarknowlip.train.optim import OptimConfig, learning_rate, make_optimizer
 from sarknowlip.train.recipes import RECIPES

@@ -9,14 +9,13 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from sarknowlip.annotate.claim import Claim, Text
 from sarknowlip.core.errors import CorpusError
 from sarknowlip.corpus.catalog import ANNOTATIONS
+from sarknowlip.knowledge.store import read_rows
 
 EVIDENCE, CLAIMS, TEXTS = "evidence.parquet", "claims.parquet", "texts.parquet"
 MANIFEST = "annotation.json"
@@ -99,8 +98,11 @@ def read_claims(folder: Path) -> Iterator[Claim]:
     Raises:
         CorpusError: The file is absent, damaged, or holds something else.
     """
-    for row in _rows(folder / CLAIMS, CLAIM_SCHEMA):
-        yield Claim(**row | {"arguments": json.loads(row["arguments"])})
+    return read_rows(
+        folder / CLAIMS,
+        CLAIM_SCHEMA,
+        lambda row: Claim(**row | {"arguments": json.loads(row["arguments"])}),
+    )
 
 
 def read_texts(folder: Path) -> Iterator[Text]:
@@ -109,14 +111,4 @@ def read_texts(folder: Path) -> Iterator[Text]:
     Raises:
         CorpusError: The file is absent, damaged, or holds something else.
     """
-    for row in _rows(folder / TEXTS, TEXT_SCHEMA):
-        yield Text(**row)
-
-
-def _rows(path: Path, schema: pa.Schema) -> Iterator[dict[str, Any]]:
-    try:
-        file = pq.ParquetFile(path)
-        for batch in file.iter_batches(batch_size=4096, columns=schema.names):
-            yield from batch.to_pylist()
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise CorpusError(f"cannot read {path}: {error}", "annotate the corpus again") from error
+    return read_rows(folder / TEXTS, TEXT_SCHEMA, lambda row: Text(**row))

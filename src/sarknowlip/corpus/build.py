@@ -27,7 +27,7 @@ from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from sarknowlip import __version__
-from sarknowlip.core.config import Config
+from sarknowlip.core.config import Config, changed_keys, leaves
 from sarknowlip.core.errors import CorpusError, SarKnowlipError, StorageError
 from sarknowlip.core.files import exclusive, read_json, remove_partials, write_json
 from sarknowlip.core.hashing import canonical_json, file_sha256
@@ -184,25 +184,16 @@ def _keep_recipe(root: Path, config: BuildConfig, bound: bool) -> None:
     path = root / FRAGMENTS / RECIPE
     recipe = config.model_dump(mode="json", by_alias=True)
     if bound and path.is_file():
-        old, new = _flat(read_json(path, "delete the corpus folder and build again")), _flat(recipe)
-        names = sorted(key for key in old | new if old.get(key) != new.get(key))
+        stored = read_json(path, "delete the corpus folder and build again")
+        names = changed_keys(stored, recipe)
         if names:
+            old, new = leaves(stored), leaves(recipe)
             changes = ", ".join(f"{n}: {_shown(old, n)}, now {_shown(new, n)}" for n in names)
             raise CorpusError(
                 f"{root} was built with another recipe ({changes})",
                 "choose another folder or repeat the first options",
             )
     write_json(path, recipe)
-
-
-def _flat(recipe: Any, prefix: str = "") -> dict[str, Any]:
-    """Return the leaves of nested objects under dotted paths."""
-    if not isinstance(recipe, dict):
-        return {prefix: recipe}
-    leaves: dict[str, Any] = {}
-    for key, value in recipe.items():
-        leaves |= _flat(value, f"{prefix}.{key}" if prefix else key)
-    return leaves
 
 
 def _shown(leaves: dict[str, Any], name: str) -> str:

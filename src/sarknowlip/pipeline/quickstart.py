@@ -50,6 +50,7 @@ Progress = Callable[[int, int, str], None]
 Bar = Callable[[str], AbstractContextManager[Progress]]
 Say = Callable[[str], None]
 
+CORPUS = "corpus"
 TILE_PX = (256, 128, 64)
 WANTED_TILES = 96
 """The largest tile that is expected to give so many is taken, else the smallest."""
@@ -133,8 +134,9 @@ def quickstart(
     with bar("verify") as progress:
         verdict = verify(corpus, said.version, progress)
     clock.done("verify", _verdict(verdict))
-    run = _train(training or RECIPES["tiny"](), corpus, annotations, clock, bar)
-    bench, note = _bench(corpus, run, out, clock, bar)
+    recipe = training or RECIPES["tiny"]()
+    run = _train(recipe, corpus, built, annotations, clock=clock, bar=bar)
+    bench, note = _bench(built, run, out, clock, bar)
     report = out / "report.html"
     findings = Findings(
         source=_origin(source, products),
@@ -183,7 +185,7 @@ def _products(source: Path | None, out: Path, clock: _Clock) -> list[Path]:
 def _build(
     products: Sequence[Path], out: Path, clock: _Clock, bar: Bar
 ) -> tuple[Path, BuildReport]:
-    corpus = out / "corpus"
+    corpus = out / CORPUS
     tile_px, tile_km = _tile_size(products)
     config = BuildConfig(
         grid=GridConfig(tile_px=tile_px),
@@ -224,10 +226,16 @@ def _area_m2(product: SarProduct) -> float:
 
 
 def _train(
-    config: TrainConfig, corpus: Path, annotations: Path, clock: _Clock, bar: Bar
+    config: TrainConfig,
+    corpus: Path,
+    built: BuildReport,
+    annotations: Path,
+    *,
+    clock: _Clock,
+    bar: Bar,
 ) -> Path | None:
     """Return the run folder, one for each corpus and text version; None if there is too little."""
-    tiles = corpus_stats(corpus).counts["split"].get("train", 0)
+    tiles = built.splits.get("train", 0)
     if tiles < MIN_BATCH:
         clock.done(
             "train", f"{tiles} training tiles are too few: the input covers too little ground"
@@ -242,21 +250,17 @@ def _train(
 
 
 def _bench(
-    corpus: Path, run: Path | None, out: Path, clock: _Clock, bar: Bar
+    built: BuildReport, run: Path | None, out: Path, clock: _Clock, bar: Bar
 ) -> tuple[BenchReport | None, str]:
     """Return the retrieval report and a line about it; None if no tile was held out."""
-    if run is None or not _has_test(corpus):
+    if run is None or not built.splits.get("test"):
         note = "No geographic block was left for testing: the input covers too little ground."
         clock.done("retrieval", note)
         return None, note
     with bar("retrieval") as progress:
-        bench = run_task("retrieval", corpus, run, out / "bench", progress=progress)
+        bench = run_task("retrieval", out / CORPUS, run, out / "bench", progress=progress)
     clock.done("retrieval", bench.note)
     return bench, bench.note
-
-
-def _has_test(corpus: Path) -> bool:
-    return corpus_stats(corpus).counts["split"].get("test", 0) > 0
 
 
 def _training(trained: TrainReport) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
@@ -115,18 +115,6 @@ def with_settings(config: TrainConfig, settings: Sequence[str]) -> TrainConfig:
         raise ConfigError(
             f"invalid setting {where}={first['input']!r}: {first['msg']}", "see docs/train.md"
         ) from error
-
-
-def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Return the dotted names of values that differ between two nested mappings, sorted."""
-    changed: list[str] = []
-    for key in sorted({*old, *new}):
-        one, other = old.get(key), new.get(key)
-        if isinstance(one, Mapping) and isinstance(other, Mapping):
-            changed.extend(changed_keys(one, other, f"{prefix}{key}."))
-        elif one != other:
-            changed.append(f"{prefix}{key}")
-    return changed
 
 
 def _put(values: dict[str, Any], key: str, value: Any) -> None:

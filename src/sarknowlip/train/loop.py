@@ -24,7 +24,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from sarknowlip import __version__
-from sarknowlip.core.config import Config
+from sarknowlip.core.config import Config, changed_keys
 from sarknowlip.core.errors import CheckpointError, ConfigError, SarKnowlipError, StorageError
 from sarknowlip.core.files import TEMPORARY, exclusive, read_json, remove_partials, write_json
 from sarknowlip.data.loader import Batch
@@ -34,7 +34,7 @@ from sarknowlip.train.checkpoint import (
     remove_unfinished,
     save_checkpoint,
 )
-from sarknowlip.train.config import TrainConfig, changed_keys
+from sarknowlip.train.config import TrainConfig
 from sarknowlip.train.meter import Log, Meter, read_log
 from sarknowlip.train.optim import learning_rate, make_optimizer
 from sarknowlip.train.task import ContrastiveTask, Task, data_identity, with_annotation
