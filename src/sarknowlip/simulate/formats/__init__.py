@@ -1,0 +1,1 @@
+"""Simulated images in the file formats of their sensors."""

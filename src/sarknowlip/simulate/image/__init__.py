@@ -1,0 +1,1 @@
+"""From scatterers on the ground to pixels: geometry, impulse response, speckle, noise."""

@@ -1,0 +1,1 @@
+"""How surfaces, buildings and targets send radar waves back."""
