@@ -5,6 +5,7 @@ Cities of 15,000 inhabitants and more; GeoNames is CC BY 4.0.
 
 from __future__ import annotations
 
+import difflib
 import functools
 import re
 import unicodedata
@@ -93,6 +94,13 @@ def find_city(name: str) -> City | None:
     matches = [index for index, row in enumerate(table.rows) if row[1].casefold() == wanted]
     largest = max(matches, key=lambda index: table.rows[index][3], default=None)
     return None if largest is None else table.city(largest)
+
+
+def similar_cities(name: str, count: int = 3) -> tuple[str, ...]:
+    """Return up to `count` city names that are spelt like a name, most similar first."""
+    names = {row[1].casefold(): row[1] for row in _table().rows}
+    close = difflib.get_close_matches(name.casefold(), names, n=count, cutoff=0.6)
+    return tuple(names[found] for found in close)
 
 
 def _unit_vectors(lon: list[float], lat: list[float]) -> npt.NDArray[np.float64]:
