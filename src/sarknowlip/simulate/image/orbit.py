@@ -126,6 +126,16 @@ class Orbit:
         """Height of the satellite above the ellipsoid at time 0."""
         return self._nadir()[2]
 
+    @property
+    def ascending_node(self) -> tuple[float, float]:
+        """Time of the last northward crossing of the equator, seconds, and longitude, degrees."""
+        pole = np.cross(self.abeam, self.ahead)
+        node = np.array([-pole[1], pole[0], 0.0]) / np.hypot(pole[0], pole[1])
+        past = np.arctan2(self.abeam @ np.cross(pole, node), self.abeam @ node) % (2 * np.pi)
+        seconds = -float(past) / self.rate
+        longitude = np.arctan2(node[1], node[0]) - EARTH_RATE * seconds
+        return seconds, float((np.rad2deg(longitude) + 180.0) % 360.0 - 180.0)
+
     def utc(self, t: float) -> np.datetime64:
         """Return the time of day of seconds after `start`, to nanoseconds."""
         return np.datetime64(self.start + np.timedelta64(round(t * 1e9), "ns"))
