@@ -179,17 +179,19 @@ class Orbit:
             t[part], slant[part] = self._abeam(points[:, part])
         return t, slant
 
-    def incidence_deg(self, lon: npt.ArrayLike, lat: npt.ArrayLike, height_m: float) -> Floats:
+    def incidence_deg(
+        self, lon: npt.ArrayLike, lat: npt.ArrayLike, height_m: npt.ArrayLike
+    ) -> Floats:
         """Return the angle between the ellipsoid's normal and the sight line, degrees, at points.
 
         Args:
             lon: Degrees, shape (n,).
             lat: Degrees, shape (n,).
-            height_m: Ellipsoidal height of all of them.
+            height_m: Ellipsoidal height, of each or of all.
         """
         lon, lat = np.atleast_1d(np.asarray(lon)), np.atleast_1d(np.asarray(lat))
         move = Transformer.from_crs(4979, 4978, always_xy=True)
-        points = np.stack(move.transform(lon, lat, np.full(lon.shape, height_m)))
+        points = np.stack(move.transform(lon, lat, np.broadcast_to(height_m, lon.shape)))
         t, slant = self.zero_doppler(points)
         _, _, up = local_axes(lon, lat)
         rise = ((self.position(t) - points) * up).sum(axis=0)
