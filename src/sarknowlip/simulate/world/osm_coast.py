@@ -1,0 +1,81 @@
+"""The sea behind OpenStreetMap's coastlines: ways with land on their left, water on their right.
+
+https://wiki.openstreetmap.org/wiki/Tag:natural%3Dcoastline
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from sarknowlip.simulate.frame import Bounds
+
+FARTHEST_END_M = 1000.0
+"""A coastline that ends nearer to the edge of the world was cut there and is led on to it."""
+
+_SIDE_M = 0.05
+
+_LOG = logging.getLogger(__name__)
+
+
+def sea_polygons(coast: Sequence[BaseGeometry], bounds: Bounds) -> list[BaseGeometry]:
+    """Return the sea within bounds, none without coastlines.
+
+    Coastlines and the edge of the bounds cut the ground into faces; the side on which most metres
+    of coastline see a face decides whether it is land or sea. So gaps and stray pieces cost one
+    face at most, never the whole map.
+
+    Args:
+        coast: Lines in metres, land on their left.
+        bounds: Where to look.
+    """
+    ground = shapely.box(bounds.west, bounds.south, bounds.east, bounds.north)
+    lines = shapely.intersection(np.array(coast, dtype=object), ground)
+    parts = shapely.get_parts(shapely.get_parts(lines)) if len(coast) else np.empty(0, object)
+    parts = parts[shapely.get_type_id(parts) == 1]
+    if not len(parts):
+        return []
+    merged = shapely.get_parts(shapely.line_merge(shapely.union_all(parts), directed=True))
+    closing = _lead_on(merged, ground)
+    edges = shapely.union_all([*parts, *closing, ground.exterior])
+    faces = shapely.get_parts(shapely.polygonize([edges]))
+    wet = _votes(parts, faces) > 0
+    return [face for face, is_sea in zip(faces, wet, strict=True) if is_sea]
+
+
+def _lead_on(lines: npt.NDArray[Any], ground: BaseGeometry) -> list[BaseGeometry]:
+    """Return straight pieces from loose ends of lines to the nearest point of the edge."""
+    pieces = []
+    for line in lines[~shapely.is_closed(lines)]:
+        for end in (shapely.get_point(line, 0), shapely.get_point(line, -1)):
+            piece = shapely.shortest_line(end, ground.exterior)
+            if 0 < piece.length <= FARTHEST_END_M:
+                pieces.append(piece)
+            elif piece.length > FARTHEST_END_M:
+                _LOG.warning("a coastline ends within the map, at (%.0f, %.0f)", end.x, end.y)
+    return pieces
+
+
+def _votes(lines: npt.NDArray[Any], faces: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return metres of coastline that see each face on their right less those on their left."""
+    starts, ends = [], []
+    for line in lines:
+        places = shapely.get_coordinates(line)
+        starts.append(places[:-1])
+        ends.append(places[1:])
+    start, end = np.concatenate(starts), np.concatenate(ends)
+    along = end - start
+    length = np.hypot(*along.T)
+    right = np.column_stack([along[:, 1], -along[:, 0]]) / np.maximum(length, 1e-9)[:, None]
+    tree, votes = shapely.STRtree(faces), np.zeros(len(faces))
+    for sign in (1.0, -1.0):
+        points = shapely.points((start + end) / 2 + sign * _SIDE_M * right)
+        point, face = tree.query(points, predicate="within")
+        np.add.at(votes, face, sign * length[point])
+    return votes
