@@ -119,7 +119,7 @@ class Backscatter:
     def _sea(self, row: Any, pol: str) -> Floats:
         wind = self.conditions.wind_speed * row["wind_factor"]
         phi = self.conditions.wind_from_deg - self.look_deg
-        return 10 ** (sea_db(self.band, pol, self._incidence, wind, phi) / 10)
+        return np.asarray(10 ** (sea_db(self.band, pol, self._incidence, wind, phi) / 10))
 
     def _oh(self, row: Any, pol: str) -> Floats:
         permittivity = row.get("permittivity")
@@ -151,7 +151,7 @@ class Backscatter:
 
     def _offset(self, row: Any, pol: str) -> Floats:
         shift = row["like_db" if pol in ("HH", "VV") else "cross_db"]
-        return self._sigma(row["of"], pol) * 10 ** (shift / 10)
+        return np.asarray(self._sigma(row["of"], pol) * 10 ** (shift / 10))
 
     def _mixture(self, row: Any, pol: str) -> Floats:
         parts = [share * self._sigma(name, pol) for name, share in row["parts"].items()]

@@ -101,7 +101,7 @@ def sea_db(
     weaker = np.minimum(
         _like_db(band, "VV", grid, wind, phi_deg), _like_db(band, "HH", grid, wind, phi_deg)
     )
-    return np.minimum(decibels, weaker - table("sea")["beyond"]["cross_below_like_db"])
+    return np.asarray(np.minimum(decibels, weaker - table("sea")["beyond"]["cross_below_like_db"]))
 
 
 def slope_variance(band: str, wind: float) -> float:
