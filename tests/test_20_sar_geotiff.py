@@ -208,7 +208,7 @@ def test_documented_sidecar_works(tmp_path: Path) -> None:
         ('{"units": ', "Invalid JSON"),
         ("[1]", "should be an object"),
         ('{"unit": "db"}', "unit: Extra inputs"),
-        ('{"polarizations": ["LL", "VV"]}', "polarizations: 0: "),
+        ('{"polarizations": ["LL", "VV"]}', "polarizations.0: "),
         ('{"acquisition": {"sar:frequency_band": 3}}', "sar:frequency_band: "),
         ('{"acquisition": {"colour": "red"}}', "colour: Extra inputs"),
     ],

@@ -38,8 +38,7 @@ def build(
     as_json: Json = False,
 ) -> None:
     """Cut SAR products into georeferenced tiles with a catalog."""
-    from pydantic import ValidationError
-
+    from sarknowlip.core.settings import checked
     from sarknowlip.corpus.build import BuildConfig
     from sarknowlip.corpus.build import build as build_corpus
 
@@ -60,12 +59,7 @@ def build(
             "remove_noise": not keep_noise,
         },
     }
-    try:
-        config = BuildConfig.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ConfigError(f"invalid option {where}: {first['msg']}", "see --help") from error
+    config = checked(BuildConfig, values, "option", "see --help")
     with bar("scenes", quiet=as_json) as progress:
         report = build_corpus(inputs, out, config, workers=workers, progress=progress)
     for rejection in report.rejected:

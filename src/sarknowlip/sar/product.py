@@ -21,6 +21,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from shapely.geometry import MultiPolygon
 
 from sarknowlip.core.config import Config
+from sarknowlip.core.settings import first_problem
 from sarknowlip.geo.grid import apply_affine
 
 Polarization = Literal["VV", "VH", "HH", "HV"]
@@ -82,9 +83,7 @@ def _checked(facts: dict[str, Any]) -> dict[str, Any]:
     try:
         Acquisition(**facts)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ValueError(f"{where}: {first['msg']}") from error
+        raise ValueError(first_problem(error)) from error
     return facts
 
 

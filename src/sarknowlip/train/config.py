@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from sarknowlip.core.config import Config
 from sarknowlip.core.errors import ConfigError
+from sarknowlip.core.settings import changed, checked, parsed
 from sarknowlip.models.config import ModelSize
 from sarknowlip.train.optim import OptimConfig
 
@@ -98,38 +98,9 @@ def with_settings(config: TrainConfig, settings: Sequence[str]) -> TrainConfig:
     Raises:
         ConfigError: No "=", an unknown key, or a value out of range.
     """
-    values = config.model_dump()
-    for setting in settings:
-        key, equals, raw = setting.partition("=")
-        if not equals:
-            raise ConfigError(f"setting {setting!r} has no '='", "write key=value")
-        _put(values, key.strip(), _parsed(raw.strip()))
-        other = {"steps": "epochs", "epochs": "steps"}.get(key.strip())
-        if other is not None and values[key.strip()] is not None:
+    values = changed(config.model_dump(mode="json"), settings)
+    for key in (parsed(setting)[0] for setting in settings):
+        other = {"steps": "epochs", "epochs": "steps"}.get(key)
+        if other is not None and values[key] is not None:
             values[other] = None
-    try:
-        return TrainConfig.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ConfigError(
-            f"invalid setting {where}={first['input']!r}: {first['msg']}", "see docs/train.md"
-        ) from error
-
-
-def _put(values: dict[str, Any], key: str, value: Any) -> None:
-    *path, last = key.split(".")
-    place: Any = values
-    for part in path:
-        place = place.get(part) if isinstance(place, dict) else None
-    if not isinstance(place, dict) or last not in place:
-        known = place if isinstance(place, dict) else values
-        raise ConfigError(f"unknown setting {key!r}", f"choose one of: {', '.join(known)}")
-    place[last] = value
-
-
-def _parsed(raw: str) -> Any:
-    try:
-        return json.loads(raw)
-    except ValueError:
-        return raw
+    return checked(TrainConfig, values, "setting", "see docs/train.md")

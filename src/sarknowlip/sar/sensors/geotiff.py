@@ -29,6 +29,7 @@ from rasterio.windows import Window
 from shapely.geometry import MultiPolygon
 
 from sarknowlip.core.errors import ConfigError, GeometryError, ProductError
+from sarknowlip.core.settings import first_problem
 from sarknowlip.geo.footprint import extent_footprint
 from sarknowlip.geo.grid import ground_sample_distance
 from sarknowlip.geo.raster import THREADS, guarded
@@ -186,8 +187,7 @@ def _stated(path: Path, options: ReadOptions) -> RasterFacts:
     try:
         return given.over(RasterFacts.model_validate_json(sidecar.read_bytes()))
     except ValidationError as error:
-        first = error.errors()[0]
-        reason = ": ".join([*map(str, first["loc"]), first["msg"]])
+        reason = first_problem(error)
         raise ProductError(f"cannot use {sidecar}: {reason}", "see docs/geotiff.md") from error
 
 
