@@ -20,6 +20,7 @@ from sarknowlip.simulate.layers import (
     Targets,
     surface_id,
 )
+from sarknowlip.simulate.world.painted import outlines
 
 ORIGIN = (380_000.0, 6_670_000.0)
 """South-west corner of the default bounds on UTM zone 35 north: off Helsinki, 2° west of the
@@ -99,16 +100,6 @@ class HandWorld:
         shapes = outlines(table) if isinstance(table, Targets) else table.geometry  # type: ignore[attr-defined]
         corners = shapely.bounds(shapes)[:, :2].reshape(-1, 2)
         return np.floor((corners - ORIGIN) / self.cell_m).astype(int)
-
-
-def outlines(targets: Targets) -> Any:
-    """Return oriented rectangles (length along heading) of targets, shape (n,)."""
-    angle = np.radians(targets.heading)
-    along = np.stack([np.sin(angle), np.cos(angle)], axis=-1) * targets.length[:, None] / 2
-    across = np.stack([np.cos(angle), -np.sin(angle)], axis=-1) * targets.width[:, None] / 2
-    centre = np.stack([targets.x, targets.y], axis=-1)
-    corners = [centre + a * along + b * across for a, b in ((1, 1), (1, -1), (-1, -1), (-1, 1))]
-    return shapely.polygons(np.stack(corners, axis=1)) if len(targets) else np.empty(0, object)
 
 
 def rectangle(x: float, y: float, width: float, height: float) -> Any:

@@ -33,7 +33,8 @@ def outlines(targets: Targets) -> npt.NDArray[Any]:
     Storage tanks are circles of their length, wind turbines circles of their width (the tower);
     everything else is a rectangle of length × width turned to its heading.
     """
-    shapes = rectangles(targets.x, targets.y, targets.length, targets.width, targets.heading)
+    heading = np.nan_to_num(targets.heading)  # round things may have none
+    shapes = rectangles(targets.x, targets.y, targets.length, targets.width, heading)
     circular = np.isin(targets.kind.astype(str), ROUND_KINDS)
     if circular.any():
         turbine = targets.kind[circular] == "wind_turbine"
