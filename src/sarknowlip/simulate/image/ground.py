@@ -1,0 +1,225 @@
+"""What lies on a patch of ground, as arrays over the cells of the radar's lattice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+from affine import Affine
+from rasterio.features import rasterize
+from scipy.ndimage import uniform_filter
+
+from sarknowlip.simulate.frame import Bounds
+from sarknowlip.simulate.image.lattice import Patch, spread
+from sarknowlip.simulate.image.texture import Levels, SmoothField, deviates, gamma_table
+from sarknowlip.simulate.layers import Buildings, Layers, World, surfaces
+
+TERRAIN_STEP = 4
+"""Cells per evaluated terrain height; heights between are interpolated."""
+CROWN_M = 3.0
+"""Lag at which heights of crowns are alike to 1/e, metres: chosen, for crowns 6 m wide."""
+CROWN_LIMIT = 3.0
+"""Crowns differ from the mean by at most so many standard deviations."""
+
+_EDGE_M = 3.0
+"""Width over which the edge of a canopy rises, metres: chosen, half a crown."""
+_LANDCOVER_WATER = 80
+
+Floats32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Content of a patch; all arrays have its shape.
+
+    Attributes:
+        patch: Which cells.
+        surface: Ids of what is on top: ground, or roofs of solid bodies.
+        terrain: Ellipsoidal height of the ground, metres.
+        canopy: Height of plants above it, metres.
+        roof: Height of solid bodies above it, metres; 0 where there are none.
+        deck: Height of a bridge's deck above the ground, 0 where there is none.
+        clearance: Height of the deck's underside.
+        deck_surface: Its surface id.
+        texture: Factor of the ground's backscatter, mean 1; None if there is none.
+    """
+
+    patch: Patch
+    surface: npt.NDArray[np.uint8]
+    terrain: Floats32
+    canopy: Floats32 | None
+    roof: Floats32
+    deck: Floats32 | None
+    clearance: Floats32 | None
+    deck_surface: npt.NDArray[np.uint8] | None
+    texture: Floats32 | None
+
+
+@dataclass(frozen=True)
+class Texture:
+    """Gamma texture of surfaces.
+
+    Attributes:
+        order: Order by surface id, shape (256,); inf is none.
+        length_m: Correlation length by surface id, shape (256,).
+        seed: Of what does not last from one acquisition to the next (water).
+    """
+
+    order: npt.NDArray[np.float64]
+    length_m: npt.NDArray[np.float64]
+    seed: int
+
+
+def tallest_m(layers: Layers) -> float:
+    """Return a height above the terrain that nothing in the layers exceeds, metres."""
+    tops = [0.0, *layers.buildings.height, *(1.5 * layers.targets.height)]
+    tops += [canopy_limits()[s] for s in np.unique(layers.regions.surface)]
+    return float(max(tops))
+
+
+def canopy_limits() -> Floats32:
+    """Return the greatest canopy height by surface id, shape (256,)."""
+    mean, deviation = _canopies()
+    return mean + np.float32(CROWN_LIMIT) * deviation
+
+
+def cells(world: World, layers: Layers, patch: Patch, texture: Texture | None) -> Cells:
+    """Lay the content of a world on a patch.
+
+    Args:
+        world: For terrain heights and the seed.
+        layers: At least everything that touches the patch.
+        patch: Shape must be a multiple of `TERRAIN_STEP`.
+        texture: Of surfaces; None leaves it out.
+    """
+    regions = layers.regions
+    surface = _burn(patch, regions.geometry, regions.surface, np.uint8)
+    x, y = patch.nodes(TERRAIN_STEP)
+    terrain = spread(np.asarray(world.height(x, y)).astype(np.float32), TERRAIN_STEP)
+    fields = _Fields(patch)
+    factor = None if texture is None else _texture(fields, world.seed, surface, texture)
+    solid, decks = (
+        layers.buildings.take(part)
+        for part in (layers.buildings.base <= 0, layers.buildings.base > 0)
+    )
+    body, (roof, roof_surface) = _bodies(patch, solid, ("height", "surface"))
+    on_ground = body == 0
+    canopy = _canopy(fields, world.seed, np.where(on_ground, surface, 0))
+    surface = np.where(on_ground, surface, roof_surface).astype(np.uint8)
+    if factor is not None:
+        factor[~on_ground] = 1.0
+    deck = clearance = deck_surface = None
+    if len(decks):
+        _, (deck, clearance, deck_surface) = _bodies(patch, decks, ("height", "base", "surface"))
+        deck_surface = deck_surface.astype(np.uint8)
+    return Cells(
+        patch,
+        surface,
+        terrain.astype(np.float32),
+        canopy,
+        roof,
+        deck,
+        clearance,
+        deck_surface,
+        factor,
+    )
+
+
+class _Fields:
+    """Smooth fields on the cells of one patch."""
+
+    def __init__(self, patch: Patch) -> None:
+        self.patch = patch
+        self.bounds: Bounds = patch.bounds
+
+    def __call__(self, seed: int, stream: str, length_m: float) -> Levels:
+        step = self.patch.lattice.posting_m
+        window = SmoothField(seed, stream, length_m, step).sample(self.bounds.padded(step))
+        levels = np.empty(self.patch.shape, dtype=np.uint16)
+        j = self.patch.j0 + np.arange(self.patch.shape[1])
+        for start in range(0, self.patch.shape[0], 64):
+            i = self.patch.i0 + np.arange(start, min(start + 64, self.patch.shape[0]))
+            levels[start : start + 64] = window.at(*self.patch.lattice.xy(i[:, None], j))
+        return levels
+
+
+def _texture(
+    fields: _Fields, seed: int, surface: npt.NDArray[np.uint8], texture: Texture
+) -> Floats32 | None:
+    present = np.flatnonzero(np.bincount(surface.ravel(), minlength=256))
+    rough = [int(s) for s in present if np.isfinite(texture.order[s])]
+    if not rough:
+        return None
+    water = {s.id for s in surfaces() if s.landcover == _LANDCOVER_WATER}
+    factor = np.ones(surface.shape, dtype=np.float32)
+    drawn: dict[tuple[int, float], Levels] = {}
+    for number in rough:
+        key = texture.seed if number in water else seed, float(texture.length_m[number])
+        if key not in drawn:
+            drawn[key] = fields(key[0], "texture", key[1])
+        here = surface == number
+        factor[here] = gamma_table(float(texture.order[number]))[drawn[key][here]]
+    return factor
+
+
+def _canopy(fields: _Fields, seed: int, surface: npt.NDArray[np.intp]) -> Floats32 | None:
+    mean, deviation = _canopies()
+    height = mean[surface]
+    if not height.any():
+        return None
+    crowns = np.clip(deviates(fields(seed, "crowns", CROWN_M)), -CROWN_LIMIT, CROWN_LIMIT)
+    height = np.maximum(height + deviation[surface] * crowns, 0.0).astype(np.float32)
+    width = round(_EDGE_M / fields.patch.lattice.posting_m)
+    return np.asarray(uniform_filter(height, width, mode="nearest")) if width > 1 else height
+
+
+def _canopies() -> tuple[Floats32, Floats32]:
+    table = np.zeros((2, 256), dtype=np.float32)
+    for surface in surfaces():
+        table[:, surface.id] = surface.canopy_m, surface.canopy_spread_m
+    return table[0], table[1]
+
+
+def _bodies(
+    patch: Patch, bodies: Buildings, columns: tuple[str, ...]
+) -> tuple[npt.NDArray[np.int32], list[npt.NDArray[Any]]]:
+    """Return which body tops each cell (1 + row, 0 for none), and columns of it as float32."""
+    bodies = bodies.take(np.argsort(bodies.height, kind="stable"))
+    index = _burn(patch, bodies.geometry, np.arange(1, len(bodies) + 1), np.int32)
+    padded = [np.append(0.0, getattr(bodies, name)).astype(np.float32) for name in columns]
+    return index, [column[index] for column in padded]
+
+
+def _burn(patch: Patch, geometry: npt.NDArray[Any], values: npt.NDArray[Any], dtype: Any) -> Any:
+    """Rasterise polygons by cell centres, later ones over earlier ones; 0 where none is."""
+    bounds = patch.bounds
+    window = bounds.west, bounds.south, bounds.east, bounds.north
+    near = shapely.intersects(shapely.box(*window), geometry)
+    geometry, values = geometry[near], values[near]
+    grown = bounds.padded(patch.lattice.posting_m)
+    limits = grown.west, grown.south, grown.east, grown.north
+    boxes = shapely.bounds(geometry).reshape(-1, 4)
+    out = (boxes[:, :2] < limits[:2]).any(axis=1) | (boxes[:, 2:] > limits[2:]).any(axis=1)
+    geometry = geometry.copy()
+    geometry[out] = shapely.clip_by_rect(geometry[out], *limits)
+    geometry = shapely.transform(geometry, _to_cells(patch))
+    shapes = [
+        (shape, value)
+        for shape, value in zip(geometry, values.tolist(), strict=True)
+        if not shape.is_empty
+    ]
+    if not shapes:
+        return np.zeros(patch.shape, dtype=dtype)
+    return rasterize(shapes, patch.shape, transform=Affine.identity(), dtype=np.dtype(dtype).name)
+
+
+def _to_cells(patch: Patch) -> Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]:
+    def turned(xy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        i, j = patch.local(xy[:, 0], xy[:, 1])
+        return np.stack([j + 0.5, i + 0.5], axis=1)
+
+    return turned
