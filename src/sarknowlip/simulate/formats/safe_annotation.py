@@ -26,10 +26,11 @@ from sarknowlip.simulate.image.radar_grid import GroundRangeGrid
 from sarknowlip.simulate.layers import World
 from sarknowlip.simulate.sensors.profile import SensorProfile
 
-TIE_SPACING_M = 400.0
-"""Wanted distance of tie points. Chosen so that hills of a few kilometres are resolved."""
+TIE_SPACING_M = 200.0
+"""Wanted distance of tie points, chosen so that hills a few kilometres wide are resolved."""
 TIES = (11, 41)
-"""Fewest and most tie points along an axis; a genuine product has 10 × 21 over 250 km."""
+"""Fewest and most tie points along an axis: readers parse them slowly. A genuine product has 10 × 21
+over 250 km."""
 STATE_VECTOR_S = 10.0
 AROUND_S = 60.0
 """State vectors reach as far before and after the image, as in genuine products."""

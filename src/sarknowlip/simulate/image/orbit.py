@@ -32,6 +32,8 @@ _BLOCK = 1 << 14
 _CONVERGED = 1e-10
 """Last Newton step, seconds; the next would be its square."""
 _ITERATIONS = 12
+_REACH = 0.5
+"""Radians of the orbit before and after its start within which points can be located."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,10 +169,11 @@ class Orbit:
             ecef: Earth-fixed metres, shape (3, n).
 
         Returns:
-            Seconds (to 1e-9 s or better) and slant ranges in metres, each of shape (n,).
+            Seconds (to 1e-9 s or better) and slant ranges in metres, each of shape (n,); NaN where
+            a point is.
 
         Raises:
-            GeometryError: Newton's method diverges, which needs points far around the Earth.
+            GeometryError: A point is passed more than half a radian of the orbit away from time 0.
         """
         points = np.asarray(ecef, dtype=np.float64)
         t, slant = np.empty(points.shape[1]), np.empty(points.shape[1])
@@ -232,11 +235,12 @@ class Orbit:
             step = slope / (pull - twist)
             t += step
             if not (np.abs(step) > _CONVERGED).any():
-                product = even * cos_n + odd * sin_n + step * slope / 2
-                square = (points * points).sum(axis=0) + a * a - 2 * product
-                return t, np.sqrt(square)
+                break
+        if not ((np.abs(step) > _CONVERGED) | (np.abs(n * t) > _REACH)).any():
+            product = even * cos_n + odd * sin_n + step * slope / 2
+            return t, np.sqrt((points * points).sum(axis=0) + a * a - 2 * product)
         raise GeometryError(
-            "points too far from the orbit's start to find when they are abeam",
+            "points too far along the orbit from its start to find when they are abeam",
             "ask for points near the scene only",
         )
 
