@@ -31,7 +31,8 @@ FIRST_SERIAL = 4096
 """Drawn things are numbered from here within the uids of their street, car park or apron."""
 
 _SLOTS = 15000
-_KERB_SLOT_M, _LANE_SLOT_M, _KERB_M = 6.5, 25.0, 1.2
+_KERB_SLOT_M, _LANE_SLOT_M, _KERB_M = 7.2, 25.0, 1.2
+_KERB_ROOM_M, _LANE_ROOM_M = 7.0, 18.0
 _STALL, _AISLE_M = (2.6, 5.2), 6.0
 _CARS = ("car", "van")
 _LANE_STALL = (6.2, 2.3)
@@ -98,6 +99,7 @@ def parked_vehicles(parkings: Regions, config: TrafficConfig, seed: int) -> Targ
         turn = 0.0 if parallel else 90.0
         flip = 180.0 * (keyed.uniform(seed, "osm/flip", key) < 0.5)
         facing = heading + turn + flip
+        kinds = _CARS if parallel else ("car",)  # vans are longer than a stall
         parts.append(
             _put(
                 "vehicle", ("car", "van"), key, places[slot], heading=facing, taken=taken, seed=seed
@@ -200,15 +202,19 @@ def _row(
 ) -> Targets:
     """Return vehicles in one row of slots along all lines: `side` 0 is right, with the line."""
     shapes = np.array(lines.geometry, dtype=object)
-    count = np.minimum(shapely.length(shapes) / pitch, _SLOTS).astype(np.int64)
+    length = shapely.length(shapes)
+    count = np.minimum(np.round(length / pitch), _SLOTS).astype(np.int64)
+    count[(count == 0) & (length >= _KERB_ROOM_M)] = 1
+    pace = length / np.maximum(count, 1)
     owner = np.repeat(np.arange(len(shapes)), count)
     slot = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
     uid = np.array(lines.uids, dtype=np.int64)[owner]
     key = uid + FIRST_SERIAL + (2 * what + side) * _SLOTS + slot
-    taken = keyed.uniform(seed, "osm/slot", key) < per_km[owner] * pitch / 2000.0
+    taken = keyed.uniform(seed, "osm/slot", key) < per_km[owner] * pace[owner] / 2000.0
     owner, slot, key = owner[taken], slot[taken], key[taken]
     shake = keyed.uniform(seed, "osm/shake", key) - 0.5
-    at = (slot + 0.5) * pitch + shake * (pitch - 6.0)
+    room = _LANE_ROOM_M if what == 0 else _KERB_ROOM_M
+    at = (slot + 0.5) * pace[owner] + shake * np.maximum(pace[owner] - room, 0.0)
     here = shapely.get_coordinates(shapely.line_interpolate_point(shapes[owner], at))
     ahead = shapely.get_coordinates(shapely.line_interpolate_point(shapes[owner], at + 0.5))
     back = shapely.get_coordinates(shapely.line_interpolate_point(shapes[owner], at - 0.5))
