@@ -68,7 +68,8 @@ class SlantRangeGrid(AbeamGrid):
                 reference height alone by default.
             margin_m: Shown beyond the world on all sides, metres along rows and columns.
         """
-        heights = heights or (reference_height_m, reference_height_m)
+        low, high = heights or (reference_height_m, reference_height_m)
+        heights = min(low, reference_height_m), max(high, reference_height_m)
         place = frame.ecef(*bounds.centre, reference_height_m)
         t, slant = (float(v[0]) for v in orbit.zero_doppler(place[:, None]))
         grid = cls(
