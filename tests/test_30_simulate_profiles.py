@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 from typing import Any, get_args
 
 import numpy as np
@@ -254,6 +255,21 @@ def test_fitted_positions_are_the_exact_ones(name: str, size: float) -> None:
     # Far outside the fitted box the exact solution answers.
     far = np.array([geometry.bounds.east + 40_000.0]), y[:1], np.array([4000.0])
     assert np.allclose(geometry.positions(*far), geometry.exact_positions(*far), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["umbra-spotlight", "terrasarx-stripmap"])
+def test_a_geometry_in_use_can_be_pickled(name: str) -> None:
+    """Worker processes get it so."""
+    geometry = geometry_of(name)
+    x, y = places(BOUNDS, 5)
+    seen = geometry.positions(x, y, np.full(5, 30.0))
+    found = geometry.ground(*seen, 30.0), geometry.incidence_deg(x, y)
+    copy = pickle.loads(pickle.dumps(geometry))
+    assert np.array_equal(copy.positions(x, y, np.full(5, 30.0)), seen)
+    assert np.array_equal(copy.ground(*seen, 30.0), found[0])
+    assert np.array_equal(copy.incidence_deg(x, y), found[1])
+    far = np.array([BOUNDS.east + 90_000.0]), np.array([BOUNDS.north])
+    assert abs(copy.incidence_deg(*far)[0] - geometry.incidence_deg(*far)[0]) < 1e-9
 
 
 def test_a_function_that_no_polynomial_follows_is_refused() -> None:

@@ -20,6 +20,8 @@ from sarknowlip.simulate.image.smooth import SmoothMap
 
 TOLERANCE_PX = 1e-3
 """Greatest difference between fitted and exact positions."""
+TOLERANCE_DEG = 1e-5
+"""Greatest difference between fitted and exact incidence angles."""
 MARGIN_M = 1000.0
 """Ground beyond the world, metres, for which positions are fitted, too."""
 HEADROOM_M = 600.0
@@ -169,7 +171,7 @@ class AbeamGrid(ABC):
         low, high = self._upright
         margin = [MARGIN_M / metres for metres in self.spacing_m]
         return SmoothMap.fit(
-            lambda row, column, height: self.exact_ground(*self.abeam(row, column), height),
+            self._exact_backward,
             (-margin[0], -margin[1], low),
             (self.shape[0] + margin[0], self.shape[1] + margin[1], high),
             TOLERANCE_PX * min(self.spacing_m),
@@ -177,10 +179,15 @@ class AbeamGrid(ABC):
 
     @cached_property
     def _incidence(self) -> SmoothMap:
-        def exact(x: Floats, y: Floats, z: Floats) -> tuple[Floats]:
-            lon, lat = self.frame.lonlat(x, y)
-            return (self.orbit.incidence_deg(lon, lat, self.reference_height_m),)
-
         area, height = self.bounds.padded(MARGIN_M), self.reference_height_m
         low, high = (area.west, area.south, height), (area.east, area.north, height)
-        return SmoothMap.fit(exact, low, high, 1e-5)
+        return SmoothMap.fit(self._exact_incidence, low, high, TOLERANCE_DEG)
+
+    # Methods, not closures: a geometry is pickled for worker processes.
+
+    def _exact_backward(self, row: Floats, column: Floats, height: Floats) -> tuple[Floats, Floats]:
+        return self.exact_ground(*self.abeam(row, column), height)
+
+    def _exact_incidence(self, x: Floats, y: Floats, height: Floats) -> tuple[Floats]:
+        lon, lat = self.frame.lonlat(x, y)
+        return (self.orbit.incidence_deg(lon, lat, self.reference_height_m),)
