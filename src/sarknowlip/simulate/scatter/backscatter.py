@@ -98,7 +98,7 @@ class Backscatter:
             where += ids[part].astype(np.int32) * np.int32(steps)
             for k in range(len(found)):
                 np.take(flat[k], where, out=found[k, part], mode="clip")
-        return found.reshape(-1, *shape)
+        return found.reshape(len(found), *shape)
 
     def copol_correlation(self, surface: npt.NDArray[np.uint8]) -> npt.NDArray[np.complex128]:
         """Return the complex correlation of HH and VV by surface id, same shape, modulus ≤ 1."""
@@ -119,7 +119,9 @@ class Backscatter:
     def _sea(self, row: Any, pol: str) -> Floats:
         wind = self.conditions.wind_speed * row["wind_factor"]
         phi = self.conditions.wind_from_deg - self.look_deg
-        return np.asarray(10 ** (sea_db(self.band, pol, self._incidence, wind, phi) / 10))
+        decibels = sea_db(self.band, pol, self._incidence, wind, phi)
+        shift = row.get("shift_db", {}).get(self.band, 0.0)
+        return np.asarray(10 ** ((decibels + shift) / 10))
 
     def _oh(self, row: Any, pol: str) -> Floats:
         permittivity = row.get("permittivity")

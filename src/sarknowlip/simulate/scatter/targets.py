@@ -22,8 +22,6 @@ from sarknowlip.simulate.scatter.backscatter import Backscatter
 from sarknowlip.simulate.scatter.conditions import table
 from sarknowlip.simulate.scatter.points import joined, no_points, repeated
 
-_WATER_T_PER_M3 = 1.025
-
 
 def target_scatterers(
     targets: Targets,
@@ -41,14 +39,17 @@ def target_scatterers(
         height: Terrain or water heights at UTM metres, ellipsoidal metres.
         backscatter: Band, frequency and polarisations.
         look_deg: Horizontal direction from the radar to the scene, degrees from grid north.
-        incidence_deg: On level ground; totals don't depend on it.
+        incidence_deg: On level ground; elements at the foot are dihedrals with the ground, full at
+            45° and falling as sin 2θ.
         seed: Of the world; the same at every date.
 
     Returns:
         Points grouped by kind, subclass and element, not in the order of rows.
     """
     ground = height(targets.x, targets.y) if len(targets) else np.zeros(0)
-    total = total_rcs(targets, backscatter.frequency_ghz, seed)
+    spread = table("targets")["fluctuation_db"]["total"]
+    total = mean_rcs(targets, backscatter.frequency_ghz)
+    total = total * _log_normal(spread, seed, "target/total", targets.uid)
     subclass = _known_subclasses(targets)
     parts = [no_points(len(backscatter.polarizations))]
     for kind in np.unique(targets.kind):
@@ -63,41 +64,18 @@ def target_scatterers(
     return joined(parts)
 
 
-def displacement_kt(targets: Targets) -> Floats:
-    """Return the estimated displacement of ships, kilotons, from their dimensions and class."""
-    classes = table("targets")["kinds"]["ship"]["subclasses"]
-    rows = [classes[name] for name in _known_subclasses(targets)]
-    block = np.array([row["block"] for row in rows], dtype=np.float64)
-    draught = targets.width * np.array([row["draught_per_beam"] for row in rows], dtype=np.float64)
-    return np.asarray(block * targets.length * targets.width * draught * _WATER_T_PER_M3 / 1000)
+def mean_rcs(targets: Targets, frequency_ghz: float) -> Floats:
+    """Return the mean RCS of objects of these kinds and lengths, square metres, like-polarised.
 
-
-def median_rcs(targets: Targets, frequency_ghz: float) -> Floats:
-    """Return the RCS of targets before fluctuation, square metres.
-
-    Ships: σ = 52 f^½ D^{3/2}, f in MHz, D in kilotons (Skolnik 1980, sec. 2.7); others: a power law
-    of length and frequency, targets.json.
+    A power law of length and frequency per kind; numbers and sources in targets.json.
     """
-    found = np.zeros(len(targets))
+    rcs = np.zeros(len(targets))
     for kind in np.unique(targets.kind):
         numbers, of = table("targets")["kinds"][kind]["numbers"], targets.kind == kind
-        if kind == "ship":
-            found[of] = (
-                52.0 * np.sqrt(frequency_ghz * 1e3) * displacement_kt(targets.take(of)) ** 1.5
-            )
-            continue
         scale = (targets.length[of] / numbers["at_length_m"]) ** numbers["length_power"]
         tuned = (frequency_ghz / numbers["reference_ghz"]) ** numbers["frequency_power"]
-        found[of] = 10 ** (numbers["rcs_dbsm"] / 10) * scale * tuned
-    return np.asarray(np.maximum(found, table("targets")["least_rcs_m2"]))
-
-
-def total_rcs(targets: Targets, frequency_ghz: float, seed: int) -> Floats:
-    """Return the RCS of targets, square metres: `median_rcs` times fluctuation of mean 1 by uid."""
-    spread = table("targets")["fluctuation_db"]["total"]
-    return median_rcs(targets, frequency_ghz) * _log_normal(
-        spread, seed, "target/total", targets.uid
-    )
+        rcs[of] = 10 ** (numbers["rcs_dbsm"] / 10) * scale * tuned
+    return np.asarray(np.maximum(rcs, table("targets")["least_rcs_m2"]))
 
 
 @dataclass(frozen=True)
@@ -142,6 +120,8 @@ def _element(placed: _Placed, element: Any, index: int, numbers: Any) -> Scatter
     keys = (targets.uid[row], index, points.number)
     point_spread = table("targets")["fluctuation_db"]["point"]
     rcs = placed.rcs[row] * element["share"] / points.count
+    if _at_foot(element):
+        rcs = rcs * np.sin(2 * np.radians(view.incidence_deg))
     rcs = rcs * _lobe(points.off_lobe, element, around="arc" in element)
     rcs = rcs * _log_normal(point_spread, view.seed, "target/point", *keys)
     cross = rcs * 10 ** (-numbers["cross_below_db"] / 10)
@@ -209,6 +189,12 @@ def _lobe(off: Floats, element: Any, *, around: bool) -> Floats:
         grid = np.linspace(-np.pi, np.pi, 721)[:-1]
     mean = np.mean(np.maximum(np.cos(grid), 0.0) ** power)
     return np.asarray(np.maximum(np.cos(off), 0.0) ** power / mean)
+
+
+def _at_foot(element: Any) -> bool:
+    if "arc" in element:
+        return bool(element["up"] == 0)
+    return all(element[name][2] == 0 for name in ("at", "from", "to") if name in element)
 
 
 def _log_normal(spread_db: float, seed: int, stream: str, *keys: Any) -> Floats:
