@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import pickle
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -304,3 +305,24 @@ def test_slant_columns_make_shadows_fall_down(side: str) -> None:
         for (r0, c0), (r1, c1) in zip(corners, [*corners[1:], corners[0]], strict=True)
     )
     assert turn > 0, "clockwise, rows down"
+
+
+def page_rows(profile: SensorProfile) -> list[str]:
+    """Return the lines of docs/simulated-sensors.md that follow from a profile."""
+    values = profile.model_dump()
+
+    def text(value: Any) -> str:
+        return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+    return [
+        f"### `{profile.name}`",
+        *(f"| `{field}` | {text(values[field])} | {profile.sources[field]} |"
+          for field in SensorProfile.model_fields if field in SOURCED),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_the_page_tells_every_number_and_its_source(name: str) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "simulated-sensors.md").read_text("utf-8")
+    missing = [row for row in page_rows(PROFILES[name]) if row not in page.splitlines()]
+    assert not missing, "put these lines on the page:\n" + "\n".join(missing)
