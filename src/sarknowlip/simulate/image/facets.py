@@ -10,7 +10,7 @@ areas of a height field without its shadows add up to that of its base, the mean
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,7 @@ class Reflectivity(Protocol):
         """Order of the first axis of results."""
 
     def power(
-        self, surface: npt.NDArray[np.uint8], incidence_deg: Floats
+        self, surface: npt.NDArray[np.uint8], incidence_deg: npt.NDArray[Any]
     ) -> npt.NDArray[np.floating]:
         """Return linear σ⁰ per true area, shape (P, …)."""
 
@@ -75,48 +75,44 @@ class Facets:
         top = terrain + self.cells.roof[rows]
         if self.cells.canopy is not None:
             top += self.cells.canopy[rows]
-        posting = self.cells.patch.lattice.posting_m
-        fall = np.cumsum(cos / sin, axis=1) * posting
-        ray = np.maximum.accumulate(top + fall, axis=1)
-        visible = top + fall >= ray
+        fall = np.cumsum(cos / sin, axis=1)
+        fall *= self.cells.patch.lattice.posting_m
+        line = top + fall
+        ray = np.maximum.accumulate(line, axis=1)
+        visible = line >= ray
+        light = cos.astype(np.float32), sin.astype(np.float32)
         if self.cells.deck is not None:
-            self._shade_by_decks(rows, visible, sin / cos)
-        power = self._power(rows, self.cells.surface[rows], cos, sin, roofs=True)
+            self._shade_by_decks(rows, visible, light[1] / light[0])
         surface = self.cells.surface[rows]
+        power = self._power(rows, surface, light)
         self._splat(window, part, visible & (surface > 0), top, power=power, surface=surface)
         if self.cells.deck is not None and self.cells.deck_surface is not None:
-            deck = self.cells.deck[rows]
+            deck, surface = self.cells.deck[rows], self.cells.deck_surface[rows]
             high = terrain + deck
-            power = self._power(rows, self.cells.deck_surface[rows], cos, sin, roofs=False)
+            incidence = np.degrees(np.arccos(light[0]))
+            power = self.reflectivity.power(surface, incidence)
             seen = (deck > 0) & (high + fall >= ray)
-            surface = self.cells.deck_surface[rows]
             self._splat(window, part, seen, high, power=power, surface=surface)
         return np.asarray(ray - fall)
 
     def _power(
-        self,
-        rows: slice,
-        surface: npt.NDArray[np.uint8],
-        cos: Floats,
-        sin: Floats,
-        roofs: bool,
-    ) -> npt.NDArray[np.floating]:
+        self, rows: slice, surface: npt.NDArray[np.uint8], light: tuple[Floats32, Floats32]
+    ) -> npt.NDArray[Any]:
         """Return the radar cross-section per level square metre, shape (P, rows, columns)."""
         posting = self.cells.patch.lattice.posting_m
-        level = (self.cells.roof[rows] > 0) if roofs else np.ones(surface.shape, dtype=bool)
+        cos, sin = light
+        ground = (self.cells.roof[rows] == 0).astype(np.float32)
         ahead, aside = _slopes(self.cells.terrain, rows, posting)
-        ahead, aside = np.where(level, 0.0, ahead), np.where(level, 0.0, aside)
-        stretch = np.sqrt(1.0 + ahead**2 + aside**2)
+        ahead *= ground
+        aside *= ground
+        stretch = np.sqrt(1 + ahead * ahead + aside * aside)
         facing = cos + ahead * sin
-        incidence = np.degrees(np.arccos(np.clip(facing / stretch, -1.0, 1.0)))
-        power = self.reflectivity.power(surface, incidence) * stretch.astype(np.float32)
-        if not roofs:
-            return np.asarray(power)
+        incidence = np.degrees(np.arccos(np.clip(facing / stretch, -1, 1)))
+        power = self.reflectivity.power(surface, incidence) * stretch
         if self.cells.canopy is not None:
             crown, _ = _slopes(self.cells.canopy, rows, posting)
-            crown = np.where(level, 0.0, crown)
-            share = np.maximum(1.0 + crown * sin / np.maximum(facing, 1e-3), 0.0)
-            power *= share.astype(np.float32)
+            crown *= ground
+            power *= np.maximum(1 + crown * sin / np.maximum(facing, np.float32(1e-3)), 0)
         if self.cells.texture is not None:
             power *= self.cells.texture[rows]
         return np.asarray(power)
@@ -134,25 +130,28 @@ class Facets:
         if not seen.any():
             return
         step = self.nodes.projection.step
-        up = (height - self.nodes.projection.heights[1])[seen]
-        rows, columns = (
-            sum(
-                spread(self.nodes.positions[power_of_height, axis, part], step)[seen]
-                * up**power_of_height
-                for power_of_height in range(3)
-            )
-            for axis in range(2)
-        )
+        up = height - self.nodes.projection.heights[1]
+        level, rise, bend = self.nodes.positions[:, :, part]
+        places = spread(level, step)
+        slant = spread(bend.astype(np.float32), step) * up.astype(np.float32)
+        slant += spread(rise.astype(np.float32), step)
+        places += slant * up
         area = self.cells.patch.lattice.posting_m**2
-        weights = power[:, seen] * (spread(self.nodes.density[part], step)[seen] * area)
+        density = spread((self.nodes.density[part] * area).astype(np.float32), step)
+        everything = bool(seen.all())
+        weights = power * density
+        if not everything:
+            places, weights, surface = places[:, seen], weights[:, seen], surface[seen]
+        rows, columns = places.reshape(2, -1)
+        weights, surface = weights.reshape(len(weights), -1), surface.reshape(-1)
         if self.copol is not None:
             hh, vv = self.copol
             cross = np.sqrt(weights[hh] * weights[vv])
-            cross = cross * self.reflectivity.copol_correlation(surface[seen])
+            cross = cross * self.reflectivity.copol_correlation(surface)
             weights = np.concatenate([weights, cross.real[None], cross.imag[None]])
-        window.splat(np.asarray(rows), np.asarray(columns), weights)
+        window.splat(rows, columns, weights)
 
-    def _shade_by_decks(self, rows: slice, visible: npt.NDArray[np.bool_], tan: Floats) -> None:
+    def _shade_by_decks(self, rows: slice, visible: npt.NDArray[np.bool_], tan: Floats32) -> None:
         """Darken what lies behind decks, between the rays past their lower and upper edges."""
         assert self.cells.deck is not None
         assert self.cells.clearance is not None

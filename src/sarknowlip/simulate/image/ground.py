@@ -13,7 +13,6 @@ from affine import Affine
 from rasterio.features import rasterize
 from scipy.ndimage import uniform_filter
 
-from sarknowlip.simulate.frame import Bounds
 from sarknowlip.simulate.image.lattice import Patch, spread
 from sarknowlip.simulate.image.texture import Levels, SmoothField, deviates, gamma_table
 from sarknowlip.simulate.layers import Buildings, Layers, World, surfaces
@@ -100,15 +99,14 @@ def cells(world: World, layers: Layers, patch: Patch, texture: Texture | None) -
     surface = _burn(patch, regions.geometry, regions.surface, np.uint8)
     x, y = patch.nodes(TERRAIN_STEP)
     terrain = spread(np.asarray(world.height(x, y)).astype(np.float32), TERRAIN_STEP)
-    fields = _Fields(patch)
-    factor = None if texture is None else _texture(fields, world.seed, surface, texture)
+    factor = None if texture is None else _texture(patch, world.seed, surface, texture)
     solid, decks = (
         layers.buildings.take(part)
         for part in (layers.buildings.base <= 0, layers.buildings.base > 0)
     )
     body, (roof, roof_surface) = _bodies(patch, solid, ("height", "surface"))
     on_ground = body == 0
-    canopy = _canopy(fields, world.seed, np.where(on_ground, surface, 0))
+    canopy = _canopy(patch, world.seed, np.where(on_ground, surface, 0))
     surface = np.where(on_ground, surface, roof_surface).astype(np.uint8)
     if factor is not None:
         factor[~on_ground] = 1.0
@@ -129,26 +127,8 @@ def cells(world: World, layers: Layers, patch: Patch, texture: Texture | None) -
     )
 
 
-class _Fields:
-    """Smooth fields on the cells of one patch."""
-
-    def __init__(self, patch: Patch) -> None:
-        self.patch = patch
-        self.bounds: Bounds = patch.bounds
-
-    def __call__(self, seed: int, stream: str, length_m: float) -> Levels:
-        step = self.patch.lattice.posting_m
-        window = SmoothField(seed, stream, length_m, step).sample(self.bounds.padded(step))
-        levels = np.empty(self.patch.shape, dtype=np.uint16)
-        j = self.patch.j0 + np.arange(self.patch.shape[1])
-        for start in range(0, self.patch.shape[0], 64):
-            i = self.patch.i0 + np.arange(start, min(start + 64, self.patch.shape[0]))
-            levels[start : start + 64] = window.at(*self.patch.lattice.xy(i[:, None], j))
-        return levels
-
-
 def _texture(
-    fields: _Fields, seed: int, surface: npt.NDArray[np.uint8], texture: Texture
+    patch: Patch, seed: int, surface: npt.NDArray[np.uint8], texture: Texture
 ) -> Floats32 | None:
     present = np.flatnonzero(np.bincount(surface.ravel(), minlength=256))
     rough = [int(s) for s in present if np.isfinite(texture.order[s])]
@@ -156,24 +136,27 @@ def _texture(
         return None
     water = {s.id for s in surfaces() if s.landcover == _LANDCOVER_WATER}
     factor = np.ones(surface.shape, dtype=np.float32)
-    drawn: dict[tuple[int, float], Levels] = {}
+    posting = patch.lattice.posting_m
+    drawn: dict[SmoothField, Levels] = {}
     for number in rough:
-        key = texture.seed if number in water else seed, float(texture.length_m[number])
-        if key not in drawn:
-            drawn[key] = fields(key[0], "texture", key[1])
+        own = texture.seed if number in water else seed
+        field = SmoothField.of(own, "texture", float(texture.length_m[number]), posting)
+        if field not in drawn:
+            drawn[field] = field.on(patch)
         here = surface == number
-        factor[here] = gamma_table(float(texture.order[number]))[drawn[key][here]]
+        factor[here] = gamma_table(float(texture.order[number]))[drawn[field][here]]
     return factor
 
 
-def _canopy(fields: _Fields, seed: int, surface: npt.NDArray[np.intp]) -> Floats32 | None:
+def _canopy(patch: Patch, seed: int, surface: npt.NDArray[np.intp]) -> Floats32 | None:
     mean, deviation = _canopies()
     height = mean[surface]
     if not height.any():
         return None
-    crowns = np.clip(deviates(fields(seed, "crowns", CROWN_M)), -CROWN_LIMIT, CROWN_LIMIT)
+    field = SmoothField.of(seed, "crowns", CROWN_M, patch.lattice.posting_m)
+    crowns = np.clip(deviates(field.on(patch)), -CROWN_LIMIT, CROWN_LIMIT)
     height = np.maximum(height + deviation[surface] * crowns, 0.0).astype(np.float32)
-    width = round(_EDGE_M / fields.patch.lattice.posting_m)
+    width = round(_EDGE_M / patch.lattice.posting_m)
     return np.asarray(uniform_filter(height, width, mode="nearest")) if width > 1 else height
 
 
@@ -206,15 +189,30 @@ def _burn(patch: Patch, geometry: npt.NDArray[Any], values: npt.NDArray[Any], dt
     out = (boxes[:, :2] < limits[:2]).any(axis=1) | (boxes[:, 2:] > limits[2:]).any(axis=1)
     geometry = geometry.copy()
     geometry[out] = shapely.clip_by_rect(geometry[out], *limits)
-    geometry = shapely.transform(geometry, _to_cells(patch))
-    shapes = [
-        (shape, value)
-        for shape, value in zip(geometry, values.tolist(), strict=True)
-        if not shape.is_empty
-    ]
+    shapes = _geojson(shapely.transform(geometry, _to_cells(patch)), values)
     if not shapes:
         return np.zeros(patch.shape, dtype=dtype)
     return rasterize(shapes, patch.shape, transform=Affine.identity(), dtype=np.dtype(dtype).name)
+
+
+def _geojson(geometry: npt.NDArray[Any], values: npt.NDArray[Any]) -> list[tuple[Any, Any]]:
+    """Return polygons as GeoJSON with their values; three times as fast as Shapely's interface."""
+    polygons, owner = shapely.get_parts(geometry, return_index=True)
+    areal = shapely.get_type_id(polygons) == shapely.GeometryType.POLYGON
+    polygons, owner = polygons[areal], owner[areal]
+    rings, polygon = shapely.get_rings(polygons, return_index=True)
+    points = shapely.get_coordinates(rings).tolist()
+    ends = np.cumsum(shapely.get_num_coordinates(rings)).tolist()
+    outlines: list[list[Any]] = [[] for _ in polygons]
+    start = 0
+    for number, end in zip(polygon.tolist(), ends, strict=True):
+        outlines[number].append(points[start:end])
+        start = end
+    return [
+        ({"type": "Polygon", "coordinates": outline}, value)
+        for outline, value in zip(outlines, values[owner].tolist(), strict=True)
+        if outline
+    ]
 
 
 def _to_cells(patch: Patch) -> Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]:

@@ -14,7 +14,7 @@ from sarknowlip.simulate.image.ground import Cells, Floats32
 from sarknowlip.simulate.image.response import REACH, ImpulseResponse
 from sarknowlip.simulate.image.speckle import Complex
 
-REACHES = (REACH, 16, 32)
+REACHES = (5, REACH, 16, 32)
 """Half-widths of responses, resolution cells; strong points get the wider ones."""
 
 _BESIDE = 1.5
@@ -122,10 +122,11 @@ class PointImage:
     def reach(self, points: Scatterers, density: Floats) -> npt.NDArray[np.int64]:
         """Return the half-width of each point's response, resolution cells, one of `REACHES`.
 
-        The sidelobes of a sinc fall to `floor` n cells away if the peak is (πn)² times as high.
+        Sidelobes are followed until a tenth of `floor`; those of a sinc have fallen to it n cells
+        away if the peak is (πn)² times as high.
         """
         strongest = (points.rcs * density).max(axis=0, initial=0.0)
-        wanted = np.sqrt(strongest * self.response.peak / self.floor) / np.pi
+        wanted = np.sqrt(10.0 * strongest * self.response.peak / self.floor) / np.pi
         number = np.minimum(np.searchsorted(REACHES, wanted), len(REACHES) - 1)
         return np.asarray(np.array(REACHES)[number])
 

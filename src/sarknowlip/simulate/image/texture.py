@@ -16,14 +16,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
+from scipy.interpolate import CubicSpline
 
 from sarknowlip.simulate import keyed
-from sarknowlip.simulate.frame import Bounds, Floats
+from sarknowlip.simulate.image.lattice import Patch
 
 LEVELS = 1 << 16
 SPAN = 6.0
 """Fields are stored in `LEVELS` steps from −SPAN to SPAN standard deviations."""
 
+_STRIP = 64
+_KNOTS = 2001
+_LEAST = 1e-30
 _FALL = 1.232
 """Lag in node spacings at which the autocorrelation of cubic B-splines has fallen to 1/e."""
 
@@ -37,53 +41,64 @@ class SmoothField:
     Attributes:
         seed: Of the world, or of the acquisition for what does not last.
         stream: Which field.
-        length_m: Lag at which the autocorrelation is 1/e.
-        step_m: Lattice on which it is sampled; values between are those of the nearest sample.
+        node_m: Spacing of the keyed numbers.
+        step_m: Spacing of interpolated samples; values between are those of the nearest sample.
     """
 
     seed: int
     stream: str
-    length_m: float
+    node_m: float
     step_m: float
 
-    def sample(self, bounds: Bounds) -> FieldWindow:
-        """Return the field's samples that cover bounds."""
-        step = max(self.length_m / 5.0, self.step_m)
-        node = max(self.length_m / _FALL, step)
+    @classmethod
+    def of(cls, seed: int, stream: str, length_m: float, posting_m: float) -> SmoothField:
+        """Return the field whose autocorrelation is 1/e at a lag, for cells of a posting.
+
+        Where the lag is less than the posting, cells are independent.
+        """
+        return cls(seed, stream, max(length_m / _FALL, posting_m), max(length_m / 5.0, posting_m))
+
+    def on(self, patch: Patch) -> Levels:
+        """Return its levels on the cells of a patch."""
+        step = self.step_m
+        bounds = patch.bounds.padded(step)
         i0, i1 = int(np.floor(bounds.south / step)), int(np.ceil(bounds.north / step)) + 1
         j0, j1 = int(np.floor(bounds.west / step)), int(np.ceil(bounds.east / step)) + 1
-        first_y, weights_y = _spline((np.arange(i0, i1) + 0.5) * step / node)
-        first_x, weights_x = _spline((np.arange(j0, j1) + 0.5) * step / node)
-        keys_y = np.arange(first_y[0], first_y[-1] + 4)
-        keys_x = np.arange(first_x[0], first_x[-1] + 4)
-        nodes = keyed.normal(self.seed, self.stream, keys_y[:, None], keys_x[None, :])
-        nodes = nodes.astype(np.float32)
-        by_row = sum(
-            nodes[first_y - first_y[0] + k] * weights_y[:, k, None].astype(np.float32)
-            for k in range(4)
-        )
+        samples = self._samples(np.arange(i0, i1), np.arange(j0, j1)).ravel()
+        levels = np.empty(patch.shape, dtype=np.uint16)
+        lattice = patch.lattice
+        j = patch.j0 + np.arange(patch.shape[1])
+        for start in range(0, patch.shape[0], _STRIP):
+            i = patch.i0 + np.arange(start, min(start + _STRIP, patch.shape[0]))
+            x, y = lattice.xy(i[:, None], j)
+            x *= 1.0 / step
+            y *= 1.0 / step
+            x -= j0
+            y -= i0
+            place = y.astype(np.int32)
+            place *= j1 - j0
+            place += x.astype(np.int32)
+            np.take(samples, place, out=levels[start : start + _STRIP])
+        return levels
+
+    def _samples(self, i: npt.NDArray[np.int64], j: npt.NDArray[np.int64]) -> Levels:
+        """Return levels at y = (i + ½) step, x = (j + ½) step, shape (len(i), len(j))."""
+        if self.node_m == self.step_m:
+            return _levels(self._white(int(i[0]), int(j[0]), (len(i), len(j))))
+        ratio = self.step_m / self.node_m
+        first_y, weights_y = _spline((i + 0.5) * ratio)
+        first_x, weights_x = _spline((j + 0.5) * ratio)
+        shape = int(first_y[-1] - first_y[0]) + 4, int(first_x[-1] - first_x[0]) + 4
+        nodes = self._white(int(first_y[0]), int(first_x[0]), shape)
+        first_y, first_x = first_y - first_y[0], first_x - first_x[0]
+        by_row = sum(nodes[first_y + k] * weights_y[:, k, None] for k in range(4))
         columns = np.ascontiguousarray(np.asarray(by_row).T)
-        field = sum(
-            columns[first_x - first_x[0] + k] * weights_x[:, k, None].astype(np.float32)
-            for k in range(4)
-        )
-        return FieldWindow(_levels(np.asarray(field)).T, i0, j0, step)
+        field = sum(columns[first_x + k] * weights_x[:, k, None] for k in range(4))
+        return np.ascontiguousarray(_levels(np.asarray(field)).T)
 
-
-@dataclass(frozen=True)
-class FieldWindow:
-    """Samples of a field: `levels[i − i0, j − j0]` at y = (i + ½) step, x = (j + ½) step."""
-
-    levels: Levels
-    i0: int
-    j0: int
-    step: float
-
-    def at(self, x: Floats, y: Floats) -> Levels:
-        """Return the level of the nearest sample at points within the window's bounds."""
-        i = np.floor(y / self.step).astype(np.intp) - self.i0
-        j = np.floor(x / self.step).astype(np.intp) - self.j0
-        return np.asarray(self.levels[i, j])
+    def _white(self, row: int, column: int, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+        field = keyed.complex_noise(self.seed, f"field/{self.stream}", row, column, shape)
+        return np.asarray(field.real * np.float32(np.sqrt(2.0)))
 
 
 def deviates(levels: Levels) -> npt.NDArray[np.float32]:
@@ -101,9 +116,11 @@ def gamma_table(order: float) -> npt.NDArray[np.float32]:
     if not np.isfinite(order):
         return np.ones(LEVELS, dtype=np.float32)
     normal = (np.arange(LEVELS) + 0.5) * (2.0 * SPAN / LEVELS) - SPAN
-    lower = stats.gamma.ppf(stats.norm.cdf(normal), order)
-    upper = stats.gamma.isf(stats.norm.sf(normal), order)
-    return np.asarray(np.where(normal < 0, lower, upper) / order, dtype=np.float32)
+    knots = np.linspace(-SPAN, SPAN, _KNOTS)
+    lower = stats.gamma.ppf(stats.norm.cdf(knots), order)
+    upper = stats.gamma.isf(stats.norm.sf(knots), order)
+    logarithm = np.log(np.maximum(np.where(knots < 0, lower, upper) / order, _LEAST))
+    return np.exp(CubicSpline(knots, logarithm)(normal)).astype(np.float32)  # type: ignore[no-any-return]
 
 
 def _levels(field: npt.NDArray[np.float32]) -> Levels:
@@ -111,11 +128,12 @@ def _levels(field: npt.NDArray[np.float32]) -> Levels:
     return np.asarray(np.clip(scaled, 0, LEVELS - 1).astype(np.uint16))
 
 
-def _spline(place: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], Floats]:
+def _spline(place: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
     """Return the first of four nodes around each place and their normalised weights."""
     base = np.floor(place).astype(np.int64)
     t = place - base
     weights = np.stack(
         [(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], axis=1
     )
-    return base - 1, weights / np.sqrt((weights**2).sum(axis=1, keepdims=True))
+    weights /= np.sqrt((weights**2).sum(axis=1, keepdims=True))
+    return base - 1, weights.astype(np.float32)
