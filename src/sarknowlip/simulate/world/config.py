@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+import functools
 
+import numpy as np
 from pydantic import Field, field_validator
 
 from sarknowlip.core.config import Config
@@ -18,7 +19,7 @@ class WorldConfig(Config):
 
     Attributes:
         city: Name in the gazetteer; the world is a square around its centre.
-        seed: Of everything random in the world.
+        seed: Of everything random in the world, together with the city.
         size_km: Edge of the square, 1…32 km.
         coast: Whether one side is sea; None lets the seed decide.
         river: Whether a river runs through the city; None lets the seed decide.
@@ -46,17 +47,18 @@ class WorldConfig(Config):
     @field_validator("city")
     @classmethod
     def _known(cls, name: str) -> str:
-        if find_city(name) is None:
-            near = ", ".join(similar_cities(name)) or "a city of 15,000 inhabitants or more"
-            raise ConfigError(f"city: the gazetteer has no {name!r}", f"perhaps {near}")
+        _place(name)
         return name
 
-    @cached_property
+    @property
     def place(self) -> City:
         """The city's row in the gazetteer."""
-        found = find_city(self.city)
-        assert found is not None
-        return found
+        return _place(self.city)
+
+    @property
+    def own_seed(self) -> int:
+        """Seed of this world alone: other cities with equal `seed` are laid out differently."""
+        return int(keyed.bits(self.seed, "world", self.place.id) >> np.uint64(11))
 
     def frame(self) -> Frame:
         """Return the UTM zone of the city's centre."""
@@ -94,4 +96,13 @@ class WorldConfig(Config):
     def _given(self, value: bool | None, stream: str, chance: float) -> bool:
         if value is not None:
             return value
-        return bool(keyed.uniform(self.seed, f"world/{stream}") < chance)
+        return bool(keyed.uniform(self.own_seed, f"world/{stream}") < chance)
+
+
+@functools.cache
+def _place(name: str) -> City:
+    found = find_city(name)
+    if found is None:
+        near = ", ".join(similar_cities(name)) or "a city of 15,000 inhabitants or more"
+        raise ConfigError(f"city: the gazetteer has no {name!r}", f"perhaps {near}")
+    return found

@@ -44,10 +44,10 @@ def plan_layers(config: WorldConfig, plan: Plan) -> Layers:
         _natural(plan.leftovers, LEFTOVERS, "grass", "grassland", "district"),
         _natural(plan.beaches, BEACHES, "beach", "beach", "shore"),
     ]
-    vehicles = make_vehicles(config, plan.network, first_uid(VEHICLES), roads.uid)
+    vehicles = make_vehicles(config, plan.network, first_uid(VEHICLES), first_uid(ROADS))
     ships = _ships(config, plan, water)
     wet = shapely.union_all(water.geometry) if len(water) else shapely.Polygon()
-    wakes = [make_wakes(config.seed, some, wet, first_uid(WAKES) - k) for k, some in ships]
+    wakes = [make_wakes(config.own_seed, some, wet, first_uid(WAKES) - k) for k, some in ships]
     regions = Regions.concat([*land, water, roads, abutments, *wakes])
     regions = regions.take(np.argsort(regions.order, kind="stable"))
     return Layers(regions, bridges, Targets.concat([vehicles, *(some for _, some in ships)]))

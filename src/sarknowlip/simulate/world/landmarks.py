@@ -43,6 +43,7 @@ def place_sites(
     sites: list[Site] = []
 
     def add(candidates: list[Site], count: int, taken: BaseGeometry) -> None:
+        """Add the first sites with room, those of one kind an eighth of the world apart."""
         wanted = len(sites) + count
         shapely.prepare(taken)
         for site in candidates:
@@ -51,7 +52,13 @@ def place_sites(
             ground = site.polygon.buffer(0.01 * config.size_m, join_style="mitre")
             if not world.contains(site.polygon) or taken.intersects(ground):
                 continue
-            if not any(ground.intersects(other.polygon) for other in sites):
+            apart = [
+                0.0 if site.function != other.function else 0.125 * config.size_m for other in sites
+            ]
+            if all(
+                ground.distance(other.polygon) > least
+                for other, least in zip(sites, apart, strict=True)
+            ):
                 sites.append(site)
 
     large = config.size_km >= 8
@@ -128,7 +135,7 @@ def _airports(config: WorldConfig) -> list[Site]:
 
     A runway of 1.2 km fits the smallest.
     """
-    bounds, seed = config.bounds(), config.seed
+    bounds, seed = config.bounds(), config.own_seed
     wind = np.pi * float(keyed.uniform(seed, "airport/wind"))
     large = [(2900.0, 850.0)] if config.size_km >= 8 else []
     sites = []

@@ -100,7 +100,7 @@ def _cells(config: WorldConfig) -> tuple[Objects, Objects]:
     world = rectangle(bounds)
     across = max(3, round(config.size_km / np.sqrt(_cell_km2(config))))
     i, j = np.indices((across, across))
-    shift = [keyed.uniform(config.seed, f"cells/{axis}", i, j) - 0.5 for axis in "xy"]
+    shift = [keyed.uniform(config.own_seed, f"cells/{axis}", i, j) - 0.5 for axis in "xy"]
     x, y = (((k + 0.5 + 0.7 * d) / across * 2 - 1) for k, d in zip((j, i), shift, strict=True))
     drawn = np.hypot(x, y) ** 0.3
     sites = np.column_stack([(x * drawn).ravel(), (y * drawn).ravel()]) * half + bounds.centre
@@ -128,7 +128,12 @@ def _less(polygons: Objects, others: Objects) -> Objects:
     for index in np.unique(owner):
         off = shapely.union_all(others[np.sort(other[owner == index])])
         remains[index] = shapely.difference(polygons[index], off)
-    parts = shapely.get_parts(shapely.get_parts(remains))
+    return _polygons(remains)
+
+
+def _polygons(geometries: Objects) -> Objects:
+    """Return the single polygons of any geometries."""
+    parts = shapely.get_parts(shapely.get_parts(geometries))
     parts = parts[shapely.get_type_id(parts) == 3]
     return np.asarray(parts[shapely.area(parts) > 0.0])
 
@@ -156,20 +161,20 @@ def _zoned(
     centres = shapely.get_coordinates(shapely.centroid(parts))
     functions, densities = zone(config, centres[:, 0], centres[:, 1], distances)
     seaside = np.isin(functions, list(SEASIDE)) & (distances.get("sea", np.inf) < 1.0)
-    beaches = []
+    beaches = np.empty(0, dtype=object)
     if seaside.any():
         strip = water.sea.buffer(float(np.clip(0.004 * config.size_m, 10.0, 45.0)), quad_segs=2)
-        beaches = list(shapely.intersection(parts[seaside], strip))
+        beaches = _polygons(shapely.intersection(parts[seaside], strip))
         parts = parts.copy()
         parts[seaside] = shapely.difference(parts[seaside], strip)
     districts = []
     for polygon, function, density in zip(parts, functions, densities, strict=True):
-        for piece in shapely.get_parts(polygon):
+        for piece in _polygons(np.array([polygon], dtype=object)):
             heading = _street_heading(piece)
             districts.append(
-                District(0, piece, str(function), heading, float(density), config.seed)
+                District(0, piece, str(function), heading, float(density), config.own_seed)
             )
-    return districts, np.array(beaches, dtype=object)
+    return districts, beaches
 
 
 def _placed(
@@ -188,7 +193,7 @@ def _placed(
             quay = LineString(trimmed.coords)
         districts.append(
             District(
-                0, grounds[largest], site.function, site.heading, 0.8, config.seed, quay
+                0, grounds[largest], site.function, site.heading, 0.8, config.own_seed, quay
             )
         )  # fmt: skip
     return districts, grounds[~used]

@@ -102,8 +102,8 @@ class ProceduralWorld:
 
     @property
     def seed(self) -> int:
-        """Seed of everything random in it."""
-        return self.config.seed
+        """Seed of everything random in it: of the configuration and its city."""
+        return self.config.own_seed
 
     def height(self, x: Floats, y: Floats) -> Floats:
         """Return terrain or water heights, ellipsoidal metres, same shape; any place."""

@@ -102,7 +102,7 @@ def shape_relief(config: WorldConfig, water: Water) -> Field:
     hills = np.zeros(x.shape)
     longest = float(np.clip(0.4 * config.size_m, 600.0, 6000.0))
     for octave in range(5):
-        field = noise(config.seed, f"relief/{octave}", wide, longest / 2**octave)
+        field = noise(config.own_seed, f"relief/{octave}", wide, longest / 2**octave)
         hills += field(x, y) * 0.45**octave
     rise = min(1200.0, 0.12 * config.size_m) / step
     level_water = _marked([water.sea, water.river], x, y, step)

@@ -10,7 +10,6 @@ import numpy.typing as npt
 import shapely
 import shapely.ops
 from shapely.geometry import LineString
-from shapely.geometry.base import BaseGeometry
 
 from sarknowlip.simulate import keyed
 from sarknowlip.simulate.frame import Floats
@@ -55,7 +54,7 @@ class Network:
 
 def long_lines(config: WorldConfig, layout: Layout) -> tuple[LineString, LineString]:
     """Return middle lines of motorway and railway, which pass the centre inland of the coast."""
-    size, seed = layout.size, config.seed
+    size, seed = layout.size, config.own_seed
     v = np.arange(-0.85 * size, 0.85 * size, max(15.0, size / 400))
     found = []
     for name, offset, bend, strength in (
@@ -89,10 +88,9 @@ def build_network(
     wet = water.everything
     grounds = shapely.union_all([site.polygon for site in sites])
     stations = shapely.union_all([site.polygon for site in sites if site.function == "rail"])
-    rings = [_ring(site) for site in sites if site.function != "rail"]
+    sides = [side for site in sites if site.function != "rail" for side in _sides(site)]
     arterials = _pieces(shapely.difference(edges, shapely.union_all([wet, grounds])), 40.0)
-    around = _pieces(shapely.difference(rings, wet), 30.0)
-    around = np.concatenate([_cut(line, 4000.0) for line in around] or [around])
+    around = _pieces(shapely.difference(np.array(sides, dtype=object), wet), 30.0)
     fast = _pieces(np.array([motorway.intersection(world).difference(wet)]), 1.0)
     iron = _pieces(np.array([railway.intersection(world).difference(wet.union(stations))]), 1.0)
     fast, iron = (np.concatenate([_cut(part, 1000.0) for part in parts]) for parts in (fast, iron))
@@ -106,17 +104,19 @@ def build_network(
     spans, deck_kinds = _spans(config, edges, long, water)
     deck_widths = _widths(config, spans, deck_kinds)
     decks = shapely.buffer(spans, deck_widths / 2, cap_style="flat")
-    chance = keyed.uniform(config.seed, "bridge/clearance", np.arange(len(spans)))
+    decks = shapely.intersection(decks, world)
+    chance = keyed.uniform(config.own_seed, "bridge/clearance", np.arange(len(spans)))
     return Network(
         lines, widths, kinds, shapely.intersection(covered, world), decks, spans, deck_kinds,
         6.0 + 9.0 * chance * np.clip(water.river_width / 150, 0.3, 1.0),
     )  # fmt: skip
 
 
-def _ring(site: Site) -> BaseGeometry:
-    """Return the road around a site, without its quay."""
-    ring = site.polygon.exterior
-    return ring if site.quay is None else ring.difference(site.quay.buffer(1.0))
+def _sides(site: Site) -> list[LineString]:
+    """Return the sides of a site that roads run along: all but a quay, which is the first."""
+    ring = shapely.get_coordinates(site.polygon)
+    sides = [LineString(pair) for pair in itertools.pairwise(ring)]
+    return sides if site.quay is None else sides[1:]
 
 
 def _widths(
@@ -128,7 +128,7 @@ def _widths(
         shapely.get_x(middle) - config.bounds().centre[0],
         shapely.get_y(middle) - config.bounds().centre[1],
     )
-    chance = keyed.uniform(config.seed, "road/width", np.arange(len(lines)))
+    chance = keyed.uniform(config.own_seed, "road/width", np.arange(len(lines)))
     room = np.exp(-((away / (0.3 * config.size_m)) ** 2))
     arterial = 12.0 + 18.0 * room * (0.4 + 0.6 * chance) * min(1.0, config.size_km / 5)
     return np.asarray(np.choose(kinds, [arterial, MOTORWAY_WIDTH, RAILWAY_WIDTH]))
@@ -148,8 +148,10 @@ def _spans(
     spans, kinds, world = [], [], rectangle(config.bounds())
     for line, kind in zip(long, (MOTORWAY, RAILWAY), strict=True):
         for wet in _pieces(np.array([line.intersection(world).intersection(water.river)]), 5.0):
-            spans.append(_reaching(line, wet, 35.0))
-            kinds.append(kind)
+            span = _reaching(line, wet, 35.0)
+            if world.contains(span):
+                spans.append(span)
+                kinds.append(kind)
     shapely.prepare(water.river)
     candidates = []
     for edge in edges[shapely.intersects(edges, water.river)]:

@@ -21,7 +21,8 @@ from sarknowlip.simulate import keyed
 from sarknowlip.simulate.frame import Floats
 from sarknowlip.simulate.layers import ORDER, Regions, Targets, surface_id
 from sarknowlip.simulate.world.config import WorldConfig
-from sarknowlip.simulate.world.roads import MOTORWAY, RAILWAY, Network, line_headings
+from sarknowlip.simulate.world.landmarks import heading_of
+from sarknowlip.simulate.world.roads import MOTORWAY, RAILWAY, Network
 from sarknowlip.simulate.world.water import Water
 
 Range = tuple[float, float]
@@ -74,10 +75,15 @@ def _classes() -> tuple[tuple[ShipClass, ...], tuple[VehicleClass, ...]]:
 
 
 def make_vehicles(
-    config: WorldConfig, network: Network, first_uid: int, road_uids: npt.NDArray[np.int64]
+    config: WorldConfig, network: Network, first_uid: int, first_road: int
 ) -> Targets:
-    """Return vehicles on roads, driving on the right, numbered down from `first_uid`."""
-    seed = config.seed
+    """Return vehicles on roads, driving on the right, numbered down from `first_uid`.
+
+    A vehicle whose place the shore has cut off its road is left out.
+
+    Their `parent` is the road's uid, numbered down from `first_road` in the network's order.
+    """
+    seed = config.own_seed
     density = config.vehicles * np.choose(network.kinds, [*VEHICLES_PER_KM, 0.0])
     counts = density * shapely.length(network.lines) / 1000
     roads = np.arange(len(network.lines))
@@ -91,12 +97,18 @@ def make_vehicles(
 
     along = (number + 0.2 + 0.6 * chance("along")) / whole[road]
     onward = np.where(number % 2 == 0, 1.0, -1.0)
-    heading = (line_headings(network.lines)[road] + np.where(onward > 0, 0.0, 180.0)) % 360.0
-    points = shapely.get_coordinates(
-        shapely.line_interpolate_point(network.lines[road], along, normalized=True)
+    lines, lengths = network.lines[road], shapely.length(network.lines[road])
+    points, before, after = (
+        shapely.get_coordinates(
+            shapely.line_interpolate_point(lines, np.clip(along * lengths + step, 0.0, lengths))
+        )
+        for step in (0.0, -3.0, 3.0)
     )
+    heading = (heading_of(before, after) + np.where(onward > 0, 0.0, 180.0)) % 360.0
     aside = network.widths[road] * (0.12 + 0.22 * chance("lane"))
     turn = np.radians(heading)
+    x = points[:, 0] + aside * np.cos(turn)
+    y = points[:, 1] - aside * np.sin(turn)
     classes = _classes()[1]
     limits = np.cumsum([row.share for row in classes])
     kind = np.minimum(np.searchsorted(limits, chance("class")), len(classes) - 1)
@@ -105,20 +117,23 @@ def make_vehicles(
     heavy = kind > 0
     speed = np.where(fast, 22.0 + np.where(heavy, 3.0, 14.0) * chance("speed"), 0.0)
     town = np.where(chance("halt") < 0.15, 0.0, 7.0 + 10.0 * chance("speed"))
-    return Targets.of(
-        uid=first_uid - np.arange(len(road)),
+    vehicles = Targets.of(
+        uid=0,
         kind="vehicle",
         subclass=np.array([row.subclass for row in classes], dtype=object)[kind],
-        x=points[:, 0] + aside * np.cos(turn),
-        y=points[:, 1] - aside * np.sin(turn),
+        x=x,
+        y=y,
         length=low + (high - low) * chance("length"),
         width=np.array([row.width for row in classes])[kind],
         height=np.array([row.height for row in classes])[kind],
         heading=heading,
         speed=np.where(fast, speed, town),
         function="road",
-        parent=road_uids[road],
+        parent=first_road - road,
     )
+    vehicles = vehicles.take(np.flatnonzero(shapely.contains_xy(network.grounds[road], x, y)))
+    vehicles.uid[:] = first_uid - np.arange(len(vehicles))
+    return vehicles
 
 
 def hulls(ships: Targets) -> npt.NDArray[np.object_]:
@@ -151,14 +166,14 @@ def sea_ships(
         return Targets.empty()
     keys = np.arange(12 * wanted)
     west, south, east, north = sea.bounds
-    x = west + (east - west) * keyed.uniform(config.seed, "ship/x", keys)
-    y = south + (north - south) * keyed.uniform(config.seed, "ship/y", keys)
+    x = west + (east - west) * keyed.uniform(config.own_seed, "ship/x", keys)
+    y = south + (north - south) * keyed.uniform(config.own_seed, "ship/y", keys)
     weights = np.array([row.sea for row in _classes()[0]])
-    tries = _ships(config.seed, "sea", weights, np.inf, {"x": x, "y": y, "function": "sea"})
-    course = lane + 22.0 * keyed.normal(config.seed, "ship/course", keys)
-    course = course + np.where(keyed.uniform(config.seed, "ship/way", keys) < 0.5, 0.0, 180.0)
-    wind = 360.0 * float(keyed.uniform(config.seed, "ship/wind"))
-    swung = wind + 12.0 * keyed.normal(config.seed, "ship/swing", keys)
+    tries = _ships(config.own_seed, "sea", weights, np.inf, {"x": x, "y": y, "function": "sea"})
+    course = lane + 22.0 * keyed.normal(config.own_seed, "ship/course", keys)
+    course = course + np.where(keyed.uniform(config.own_seed, "ship/way", keys) < 0.5, 0.0, 180.0)
+    wind = 360.0 * float(keyed.uniform(config.own_seed, "ship/wind"))
+    swung = wind + 12.0 * keyed.normal(config.own_seed, "ship/swing", keys)
     tries.heading[:] = np.where(tries.speed > 0, course, swung) % 360.0
     return _numbered(_free(tries, sea, 30.0, 60.0), wanted, first_uid, parent)
 
@@ -186,7 +201,7 @@ def river_ships(
         return Targets.empty()
     keys = np.arange(8 * wanted)
     ends = np.cumsum(shapely.length(lines))
-    place = keyed.uniform(config.seed, "barge/along", keys) * ends[-1]
+    place = keyed.uniform(config.own_seed, "barge/along", keys) * ends[-1]
     piece = np.searchsorted(ends, place)
     here = place - (ends - shapely.length(lines))[piece]
     points, ahead = (
@@ -194,10 +209,12 @@ def river_ships(
         for step in (0.0, 5.0)
     )
     way = (ahead - points) / np.maximum(np.hypot(*(ahead - points).T), 1e-9)[:, None]
-    way *= np.where(keyed.uniform(config.seed, "barge/way", keys) < 0.5, 1.0, -1.0)[:, None]
+    way *= np.where(keyed.uniform(config.own_seed, "barge/way", keys) < 0.5, 1.0, -1.0)[:, None]
     x = points[:, 0] + 0.18 * water.river_width * way[:, 1]
     y = points[:, 1] - 0.18 * water.river_width * way[:, 0]
-    tries = _ships(config.seed, "river", weights, longest, {"x": x, "y": y, "function": "river"})
+    tries = _ships(
+        config.own_seed, "river", weights, longest, {"x": x, "y": y, "function": "river"}
+    )
     tries.heading[:] = np.degrees(np.arctan2(way[:, 0], way[:, 1])) % 360.0
     return _numbered(_free(tries, river, 4.0, 40.0), wanted, first_uid, parent)
 

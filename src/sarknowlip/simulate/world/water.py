@@ -34,7 +34,7 @@ class Layout:
     @classmethod
     def of(cls, config: WorldConfig) -> Layout:
         """Return the frame of a world."""
-        turn = float(keyed.uniform(config.seed, "layout/angle")) * 2 * np.pi
+        turn = float(keyed.uniform(config.own_seed, "layout/angle")) * 2 * np.pi
         return cls(config.bounds().centre, turn, config.size_m)
 
     @property
@@ -96,10 +96,10 @@ def lay_water(config: WorldConfig, layout: Layout) -> Water:
     around = rectangle(config.bounds().padded(2000.0))
     sea, coast = NOTHING, LineString()
     if config.has_coast:
-        sea, coast = _sea(config.seed, layout)
+        sea, coast = _sea(config.own_seed, layout)
     river, line, width = NOTHING, LineString(), 0.0
     if config.has_river:
-        line, width = _river(config.seed, layout)
+        line, width = _river(config.own_seed, layout)
         river = line.buffer(width / 2, quad_segs=4).difference(sea).intersection(around)
     return Water(sea.intersection(around), river, (), coast, line, width)
 
@@ -108,7 +108,7 @@ def lay_lakes(config: WorldConfig, layout: Layout, taken: BaseGeometry) -> tuple
     """Return lakes clear of what is taken, of the centre and of the world's edge."""
     if not config.has_lakes:
         return ()
-    bounds, seed = config.bounds(), config.seed
+    bounds, seed = config.bounds(), config.own_seed
     wanted = 1 + round(bounds.area_km2 / 45)
     inner = rectangle(bounds.padded(-0.02 * config.size_m))
     clear = 0.03 * config.size_m

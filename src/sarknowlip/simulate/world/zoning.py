@@ -72,8 +72,10 @@ def zone(
         suits: Floats = -(((away - row.ring) / row.spread) ** 2)
         if row.near is not None and row.near in distances:
             suits = suits - distances[row.near] / row.near_m
-        field = noise(config.seed, f"zone/{row.function}", bounds, wavelength)
-        chance = field(x, y) + keyed.normal(config.seed, f"zone/{row.function}", np.arange(count))
+        field = noise(config.own_seed, f"zone/{row.function}", bounds, wavelength)
+        chance = field(x, y) + keyed.normal(
+            config.own_seed, f"zone/{row.function}", np.arange(count)
+        )
         suits = np.where(functions == None, suits + row.noise * chance, -np.inf)  # noqa: E711
         free = int(np.isfinite(suits).sum())
         wanted = round(row.share * count)
