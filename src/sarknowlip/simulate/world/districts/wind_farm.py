@@ -1,0 +1,48 @@
+"""Wind farms: turbines of one model in rows, at least four rotors apart, on farmland."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sarknowlip.simulate.layers import Layers
+from sarknowlip.simulate.world.district import District
+from sarknowlip.simulate.world.districts.classes import Drawn, draw, target_classes
+from sarknowlip.simulate.world.districts.fields import build_farmsteads, lay_fields
+from sarknowlip.simulate.world.districts.layout import discs
+from sarknowlip.simulate.world.districts.placing import off_buildings, within
+from sarknowlip.simulate.world.districts.plot import Plot, rectangles
+
+SPACING = 4.2
+"""Distance of neighbours in a row, rotor diameters, at least."""
+EDGE_M = 40.0
+
+
+def fill(district: District) -> Layers:
+    """Return fields with a turbine lattice; all rotors face one wind."""
+    plot = Plot(district)
+    random = plot.random
+    fields = lay_fields(plot, 60_000.0 - 25_000.0 * district.density)
+    build_farmsteads(plot, fields, 1e6)
+    model = draw(target_classes("wind_turbine"), random.random(1), random.random(1))
+    pitch = SPACING * float(model.length[0]) * np.array([1.0, 1.25 + 0.5 * random.random()])
+    u0, v0, u1, v1 = plot.bounds
+    start = EDGE_M + 0.3 * random.random(2) * pitch
+    rows = np.arange(v0 + start[1], v1, pitch[1])
+    columns = np.arange(u0 + start[0], u1, pitch[0])
+    u, v = np.meshgrid(columns, rows)
+    # Every other row is moved by half a pitch, out of the wake of the one before.
+    u = u + pitch[0] / 2 * (np.arange(len(rows)) % 2)[:, None]
+    places = np.stack([u.ravel(), v.ravel()], axis=1)
+    places = places[within(plot.area, places, EDGE_M)]
+    places = places[off_buildings(plot, places, 100.0)]
+    count = len(places)
+    one = model.take(np.zeros(count, dtype=np.int64))
+    turbines = Drawn(one.subclass, one.length, one.width, np.round(one.height, 1))
+    plot.put("wind_turbine", places, turbines, 360.0 * random.random())
+    for row in np.unique(places[:, 1]):
+        stands = places[places[:, 1] == row, 0]
+        track = np.array([[stands.min() - 4.0, row + 8.0, stands.max() + 4.0, row + 12.5]])
+        plot.ground(plot.clipped(rectangles(track)), "gravel", "road", "road", 0.0)
+    pads = plot.clipped(discs(places, np.full(count, 14.0), 16))
+    plot.ground(pads, "gravel", order="road")
+    return plot.layers("grass")
