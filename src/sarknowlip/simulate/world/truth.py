@@ -158,7 +158,7 @@ def building_rows(buildings: Buildings, frame: Frame) -> dict[str, Any]:
     n = len(buildings)
     centres = shapely.get_coordinates(shapely.centroid(buildings.geometry))
     lon, lat = frame.lonlat(centres[:, 0], centres[:, 1])
-    length, width, heading = _smallest_rectangles(buildings.geometry)
+    length, width, heading = smallest_rectangles(buildings.geometry)
     turn = convergence_deg(frame, centres[:, 0], centres[:, 1])
     return {
         "uid": buildings.uid,
@@ -236,7 +236,7 @@ def _put(changes: list[Change], table: GeoTable) -> None:
     table.write(columns, np.array([change.geometry for change in changes], dtype=object))
 
 
-def _smallest_rectangles(shapes: npt.NDArray[Any]) -> tuple[Floats, Floats, Floats]:
+def smallest_rectangles(shapes: npt.NDArray[Any]) -> tuple[Floats, Floats, Floats]:
     """Return length, width and direction of the long side, 0…180, of the rectangles around."""
     if not len(shapes):
         return np.empty(0), np.empty(0), np.empty(0)
