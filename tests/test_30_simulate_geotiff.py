@@ -27,7 +27,11 @@ from sarknowlip.simulate.sensors.profile import View
 MAPS = [name for name, profile in PROFILES.items() if profile.output == "geotiff"]
 BOUNDS = local_bounds(1203.0, 909.0)
 REFERENCE_M = 20.0
-COVARIANCE = ("C11", "C12_real", "C12_imag", "C22")
+COVARIANCE = tuple(
+    name
+    for i in range(1, 5)
+    for name in (f"C{i}{i}", *(f"C{i}{j}_{p}" for j in range(i + 1, 5) for p in ("real", "imag")))
+)
 
 
 def grid_of(name: str, **options: Any) -> MapGrid:
@@ -137,19 +141,32 @@ def test_tiles_descriptions_and_origin_are_in_the_file(
 
 
 def test_covariance_goes_to_a_file_that_is_no_product(tmp_path: Path) -> None:
+    """Its diagonal is the product's power."""
     name, grid = "gaofen3-qpsi", grid_of("gaofen3-qpsi")
-    channels = (*PROFILES[name].polarizations, *COVARIANCE)
-    image = speckle(len(channels), grid)
-    image[5:7] -= np.float32(0.1)
-    path = written(tmp_path, name, grid, image, channels=channels)
-    assert open_product(path).acquisition.polarizations == ("HH", "HV", "VH", "VV")
+    profile = PROFILES[name]
+    assert profile.polarizations == ("HH", "HV", "VH", "VV")
+    image = speckle(len(COVARIANCE), grid)
+    crossed = [i for i, channel in enumerate(COVARIANCE) if "_" in channel]
+    image[crossed] -= np.float32(0.1)
+    path = written(tmp_path, name, grid, image, channels=COVARIANCE)
+    product = open_product(path)
+    assert product.acquisition.polarizations == profile.polarizations
+    diagonal = [i for i, channel in enumerate(COVARIANCE) if "_" not in channel]
+    assert np.array_equal(product.power(product.grid), image[diagonal])
     beside = tmp_path / f"{name}{writer.COVARIANCE}"
     with rasterio.open(beside) as source:
         assert source.descriptions == COVARIANCE
-        assert np.array_equal(source.read(), image[4:])
+        assert np.array_equal(source.read(), image)
         assert source.read(2).min() < 0
-    with pytest.raises(ProductError, match="names no polarisation"):
+    with pytest.raises(ProductError, match="not a SAR image of 1 to 4"):
         open_product(beside)
+
+
+def test_other_polarisations_than_the_usual_ones(tmp_path: Path) -> None:
+    grid = grid_of("gaofen3-fsii")
+    image = speckle(2, grid)
+    path = written(tmp_path, "gaofen3-fsii", grid, image, polarizations=("VV", "VH"))
+    assert open_product(path).acquisition.polarizations == ("VV", "VH")
 
 
 def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
@@ -174,22 +191,23 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
         written(tmp_path, "gaofen3-fsii", grid, image[:, :-1])
     with pytest.raises(GeometryError, match="the image has shape"):
         written(tmp_path, "gaofen3-fsii", grid, image, channels=("HH",))
-    with pytest.raises(ConfigError, match="no polarisation among the channels C11, C22"):
-        written(tmp_path, "gaofen3-fsii", grid, image, channels=("C11", "C22"))
+    with pytest.raises(ConfigError, match="no power of HH among the channels C12_real, C22"):
+        written(tmp_path, "gaofen3-fsii", grid, image, channels=("C12_real", "C22"))
     with pytest.raises(ConfigError, match="umbra-spotlight has no GeoTIFF"):
         written(tmp_path, "umbra-spotlight", grid, image)
     assert list(tmp_path.iterdir()) == []
 
 
 FULL_DISK = (
-    "import resource, signal, sys; from pathlib import Path; sys.path.insert(0, sys.argv[2]);"
-    "from test_30_simulate_geotiff import grid_of, speckle, written;"
-    "from sarknowlip.core.errors import StorageError;"
-    "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); limit = int(sys.argv[3]);"
-    "resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit));"
-    "name = 'terrasarx-stripmap'; grid = grid_of(name)\n"
-    "try:\n    written(Path(sys.argv[1]), name, grid, speckle(1, grid))\n"
-    "except StorageError as error:\n    print(error)"
+    "import resource, signal, sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
+    "from test_30_simulate_geotiff import grid_of, speckle, written\n"
+    "from sarknowlip.core.errors import StorageError\n"
+    "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+    "name = 'terrasarx-stripmap'; grid = grid_of(name); image = speckle(1, grid)\n"
+    "for limit in map(int, sys.argv[3:]):\n"
+    "    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))\n"
+    "    try:\n        written(Path(sys.argv[1]) / str(limit), name, grid, image)\n"
+    "    except StorageError as error:\n        print(error)\n"
 )
 
 
@@ -198,15 +216,16 @@ def test_a_full_disk_is_one_line_and_leaves_no_raster(tmp_path: Path) -> None:
     grid = grid_of("terrasarx-stripmap")
     whole = written(tmp_path / "whole", "terrasarx-stripmap", grid, speckle(1, grid))
     size = whole.stat().st_size
-    for limit in (3_000, size // 2, size - 10):
-        folder = tmp_path / str(limit)
-        done = subprocess.run(
-            [sys.executable, "-c", FULL_DISK, str(folder), str(Path(__file__).parent), str(limit)],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert done.stdout.startswith("cannot write"), done.stdout + done.stderr
-        assert done.stdout.count("\n") == 1
-        assert "free space" in done.stdout
-        assert {file.suffix for file in folder.iterdir()} <= {".json"}
+    limits = [str(n) for n in (3_000, size // 2, size - 10)]
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path), str(Path(__file__).parent), *limits],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = done.stdout.splitlines()
+    assert len(lines) == 3, done.stdout + done.stderr
+    for line, limit in zip(lines, limits, strict=True):
+        assert line.startswith(f"cannot write {tmp_path}")
+        assert "free space" in line
+        assert {file.suffix for file in (tmp_path / limit).iterdir()} <= {".json"}

@@ -247,6 +247,24 @@ def test_equal_input_gives_equal_bytes_in_little_memory(
     assert np.array_equal(stored, np.nan_to_num(image[0]))
 
 
+def test_an_image_of_several_segments_is_one_product(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NITF cuts at 10 GB; here at 1 MB. And a name that ASCII lacks is no obstacle."""
+    name, grid = "umbra-spotlight", grid_of("umbra-spotlight")
+    image = clutter(name, grid)
+    whole = open_product(written(tmp_path, name, grid, image)).power(world_grid(BOUNDS, 1.0))
+    monkeypatch.setattr("sarkit.sicd._constants.IS_SIZE_MAX", 10**6)
+    monkeypatch.setattr(writer, "BLOCK_BYTES", 300_000)
+    path = tmp_path / "cut.nitf"
+    write_sicd(image, path, geometry=grid, profile=PROFILES[name], world_name="Åbo 東京")
+    with path.open("rb") as handle:
+        reader = sicd.NitfReader(handle)
+        assert len(reader.jbp["ImageSegments"]) == -(-image.nbytes // 10**6) >= 2
+        assert reader.metadata.xmltree.findtext(".//{*}CoreName").endswith("Åbo 東京")
+    assert np.array_equal(open_product(path).power(world_grid(BOUNDS, 1.0)), whole, equal_nan=True)
+
+
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     grid = grid_of("umbra-spotlight")
     image = clutter("umbra-spotlight", grid)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,8 +32,6 @@ STRIP_PX = 8 * TILE_PX
 COVARIANCE = "_covariance.tif"
 """End of the name of the file with the covariance matrix."""
 
-_POLARIZATIONS = frozenset(get_args(Polarization))
-
 
 def write_geotiff(
     raster: npt.NDArray[np.floating],
@@ -42,9 +40,13 @@ def write_geotiff(
     geometry: MapGrid,
     profile: SensorProfile,
     world_name: str,
+    polarizations: tuple[Polarization, ...] | None = None,
     channels: tuple[str, ...] | None = None,
 ) -> Path:
     """Write an image as GeoTIFF with its sidecar and return the path.
+
+    Of a covariance matrix the diagonal is σ⁰ by polarisation: it becomes the bands of the product,
+    and all elements go to a file beside it.
 
     Args:
         raster: Linear power, shape (channels, rows, columns); may be mapped from a file.
@@ -53,30 +55,35 @@ def write_geotiff(
         geometry: Of the raster.
         profile: Of the sensor.
         world_name: For the file's statement of what it shows, any text.
-        channels: Their names; the profile's polarisations by default. VV, VH, HH, HV hold σ⁰ with
-            thermal noise, others ("C11", "C12_real", …) elements of the covariance matrix.
+        polarizations: Bands of the product in order; the profile's by default.
+        channels: What the raster holds: the polarisations (by default), each σ⁰ with thermal noise,
+            or the elements of their covariance matrix ("C11", "C12_real", "C12_imag", …), or both.
 
     Raises:
-        ConfigError: The profile's products are no GeoTIFFs, or no channel is a polarisation.
+        ConfigError: The profile's products are no GeoTIFFs, or a polarisation has no channel.
         GeometryError: The raster has another shape than geometry and channels.
         StorageError: A file cannot be written (disk full, no permission).
     """
-    channels = channels or profile.polarizations
-    powers = [i for i, name in enumerate(channels) if name in _POLARIZATIONS]
-    others = [i for i, name in enumerate(channels) if name not in _POLARIZATIONS]
+    polarizations = polarizations or profile.polarizations
+    channels = channels or polarizations
     if profile.output != "geotiff":
         raise ConfigError(f"{profile.name} has no GeoTIFF", f"write it as {profile.output} instead")
-    if not powers:
-        raise ConfigError(
-            f"no polarisation among the channels {', '.join(channels)}", "name VV, VH, HH or HV"
-        )
     if raster.shape != (len(channels), *geometry.shape):
         raise GeometryError(
             f"the image has shape {raster.shape}, its geometry {(len(channels), *geometry.shape)}",
             "render it with the same geometry",
         )
-    bands = {channels[i]: raster[i] for i in powers}
-    covariance = {channels[i]: raster[i] for i in others}
+    named = dict(zip(channels, raster, strict=True))
+    bands: dict[str, npt.NDArray[np.floating]] = {}
+    for i, polarization in enumerate(polarizations, start=1):
+        power = named.get(polarization, named.get(f"C{i}{i}"))
+        if power is None:
+            raise ConfigError(
+                f"no power of {polarization} among the channels {', '.join(channels)}",
+                "name the polarisations that were rendered",
+            )
+        bands[polarization] = power
+    covariance = {name: named[name] for name in channels if name not in polarizations}
     tags = {
         "TIFFTAG_SOFTWARE": "sarknowlip simulator",
         "TIFFTAG_IMAGEDESCRIPTION": f"simulated {profile.title}: {world_name}",
@@ -85,7 +92,7 @@ def write_geotiff(
         .replace("T", " "),
         "NESZ_DB": f"{profile.nesz_db:g}",
     }
-    write_json(path.with_suffix(SIDECAR), _sidecar(profile, geometry, list(bands)))
+    write_json(path.with_suffix(SIDECAR), _sidecar(profile, geometry, polarizations))
     if covariance:
         _write(path.with_name(path.stem + COVARIANCE), covariance, geometry, tags)
     _write(path, bands, geometry, tags)
@@ -147,7 +154,9 @@ def _write(
             ) from error
 
 
-def _sidecar(profile: SensorProfile, geometry: MapGrid, polarizations: list[str]) -> dict[str, Any]:
+def _sidecar(
+    profile: SensorProfile, geometry: MapGrid, polarizations: tuple[Polarization, ...]
+) -> dict[str, Any]:
     orbit, (rows, columns) = geometry.orbit, geometry.shape
     row = np.array([-0.5, -0.5, rows - 0.5, rows - 0.5])
     column = np.array([-0.5, columns - 0.5, -0.5, columns - 0.5])
@@ -164,7 +173,7 @@ def _sidecar(profile: SensorProfile, geometry: MapGrid, polarizations: list[str]
         "quantity": "sigma0",
         "calibrated": True,
         "noise_removed": False,
-        "polarizations": polarizations,
+        "polarizations": list(polarizations),
         "geocoding": {
             "method": "provider",
             "vertical_datum": "ellipsoid",

@@ -51,7 +51,7 @@ def write_sicd(
     geometry: SlantRangeGrid,
     profile: SensorProfile,
     world_name: str,
-    polarization: Polarization | None = None,
+    polarizations: tuple[Polarization, ...] | None = None,
 ) -> Path:
     """Write one complex channel as a SICD file and return its path; equal input, equal bytes.
 
@@ -63,22 +63,23 @@ def write_sicd(
         geometry: Of the raster.
         profile: Of the sensor.
         world_name: For the file's statement of what it shows, any text.
-        polarization: Of the channel; the profile's own by default.
+        polarizations: The one of the channel; the profile's by default.
 
     Raises:
-        ConfigError: The profile's products are no SICD files, or have several channels.
-        GeometryError: The raster has another shape than the geometry.
+        ConfigError: The profile's products are no SICD files.
+        GeometryError: The raster has another shape than the geometry, or several channels.
         StorageError: The file cannot be written (disk full, no permission); nothing is left.
     """
     if profile.output != "sicd":
         raise ConfigError(f"{profile.name} has no SICD", f"write it as {profile.output} instead")
-    if raster.shape != (1, *geometry.shape):
+    polarizations = polarizations or profile.polarizations
+    if raster.shape != (1, *geometry.shape) or len(polarizations) != 1:
         raise GeometryError(
             f"the image has shape {raster.shape}, its geometry {(1, *geometry.shape)}",
             "render it with the same geometry, each polarisation to a file of its own",
         )
     passing = _Pass(profile, geometry)
-    tree = _metadata(passing, polarization or profile.polarizations[0], world_name)
+    tree = _metadata(passing, polarizations[0], world_name)
     # NITF headers are ASCII.
     title = f"simulated SAR image of {world_name}".encode("ascii", "replace")[:80].decode()
     security = sicd.NitfSecurityFields(clas="U")
