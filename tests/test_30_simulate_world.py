@@ -31,7 +31,7 @@ from sarknowlip.simulate.world.config import WorldConfig
 from sarknowlip.simulate.world.ground import ROADS, first_uid, plan_layers
 from sarknowlip.simulate.world.plan import Plan, make_plan
 from sarknowlip.simulate.world.procedural import ProceduralWorld
-from sarknowlip.simulate.world.traffic import hulls
+from sarknowlip.simulate.world.shipping import hulls
 from sarknowlip.simulate.world.zoning import zones
 
 DISTRICTS = {
@@ -266,6 +266,20 @@ def test_vehicles_drive_on_the_right_of_their_roads() -> None:
     turn = np.radians(vehicles.heading)
     right = (vehicles.x - near[:, 0]) * np.cos(turn) - (vehicles.y - near[:, 1]) * np.sin(turn)
     assert right.min() > 0.5
+
+
+def test_traffic_is_as_dense_as_asked() -> None:
+    counts = {}
+    for factor in (0.0, 1.0, 3.0):
+        config = SMALL.model_copy(update={"ships": factor, "vehicles": factor, "size_km": 6.0})
+        layers = plan_layers(config, make_plan(config))
+        kinds = Counter(layers.targets.kind)
+        counts[factor] = kinds["ship"], kinds["vehicle"]
+        assert (factor > 0) == ("wake" in set(layers.regions.function))
+    assert counts[0.0] == (0, 0)
+    assert counts[1.0][0] >= 4
+    assert counts[3.0][0] > 2 * counts[1.0][0]
+    assert counts[3.0][1] == pytest.approx(3 * counts[1.0][1], rel=0.05)
 
 
 def test_words_are_in_the_vocabularies() -> None:

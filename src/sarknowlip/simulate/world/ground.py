@@ -14,7 +14,8 @@ from sarknowlip.simulate.layers import ORDER, Buildings, Layers, Regions, Target
 from sarknowlip.simulate.world.config import WorldConfig
 from sarknowlip.simulate.world.plan import Plan
 from sarknowlip.simulate.world.roads import RAILWAY, line_headings
-from sarknowlip.simulate.world.traffic import make_vehicles, make_wakes, river_ships, sea_ships
+from sarknowlip.simulate.world.shipping import make_wakes, river_ships, sea_ships
+from sarknowlip.simulate.world.traffic import make_vehicles
 from sarknowlip.simulate.world.water import rectangle
 
 GROUP = 10**8

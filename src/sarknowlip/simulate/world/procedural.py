@@ -19,8 +19,8 @@ from sarknowlip.simulate.world.ground import plan_layers
 from sarknowlip.simulate.world.plan import Plan, make_plan
 from sarknowlip.simulate.world.water import rectangle
 
-KEPT_DISTRICTS = 64
-"""Filled districts that stay in memory: about 30 km² of a large world."""
+KEPT_DISTRICTS = 192
+"""Filled districts that stay in memory: about 100 km² of a large world."""
 
 CELL_DISTRICTS = 8
 """Districts that one cell holds."""
