@@ -51,15 +51,13 @@ def sea_polygons(coast: Sequence[BaseGeometry], bounds: Bounds) -> list[BaseGeom
 
 def _lead_on(lines: npt.NDArray[Any], ground: BaseGeometry) -> list[BaseGeometry]:
     """Return straight pieces from loose ends of lines to the nearest point of the edge."""
-    pieces = []
-    for line in lines[~shapely.is_closed(lines)]:
-        for end in (shapely.get_point(line, 0), shapely.get_point(line, -1)):
-            piece = shapely.shortest_line(end, ground.exterior)
-            if 0 < piece.length <= FARTHEST_END_M:
-                pieces.append(piece)
-            elif piece.length > FARTHEST_END_M:
-                _LOG.warning("a coastline ends within the map, at (%.0f, %.0f)", end.x, end.y)
-    return pieces
+    loose = lines[~shapely.is_closed(lines)]
+    ends = np.concatenate([shapely.get_point(loose, 0), shapely.get_point(loose, -1)])
+    pieces = shapely.shortest_line(ends, ground.exterior)
+    length = shapely.length(pieces)
+    if (length > FARTHEST_END_M).any():
+        _LOG.warning("coastlines end %d times within the map", (length > FARTHEST_END_M).sum())
+    return list(pieces[(length > 0) & (length <= FARTHEST_END_M)])
 
 
 def _votes(lines: npt.NDArray[Any], faces: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

@@ -101,9 +101,7 @@ def parked_vehicles(parkings: Regions, config: TrafficConfig, seed: int) -> Targ
         facing = heading + turn + flip
         kinds = _CARS if parallel else ("car",)  # vans are longer than a stall
         parts.append(
-            _put(
-                "vehicle", ("car", "van"), key, places[slot], heading=facing, taken=taken, seed=seed
-            )
+            _put("vehicle", kinds, key, places[slot], heading=facing, taken=taken, seed=seed)
         )
     return Targets.concat(parts)
 
