@@ -79,17 +79,23 @@ def written(folder: Path, name: str, grid: SlantRangeGrid, image: Any) -> Path:
     )
 
 
-@pytest.mark.parametrize("name", SICD)
-@pytest.mark.parametrize("side", ["right", "left"])
-def test_files_hold_to_the_standard(tmp_path: Path, name: str, side: str) -> None:
-    for state in ("ascending", "descending"):
-        grid = grid_of(name, look=side, orbit_state=state)
-        path = written(tmp_path, name, grid, clutter(name, grid))
-        with path.open("rb") as handle:
-            checks = SicdConsistency.from_file(handle)
-        checks.check()
-        assert not checks.failures()
-        assert len(checks.passes()) > 45
+PASSES = list(itertools.product(("ascending", "descending"), ("right", "left")))
+CASES = [
+    *(("umbra-spotlight", state, side) for state, side in PASSES),
+    ("iceye-spotlight", "ascending", "right"),
+    ("capella-spotlight", "descending", "left"),
+]
+
+
+@pytest.mark.parametrize(("name", "state", "side"), CASES)
+def test_files_hold_to_the_standard(tmp_path: Path, name: str, state: str, side: str) -> None:
+    grid = grid_of(name, look=side, orbit_state=state)
+    path = written(tmp_path, name, grid, clutter(name, grid))
+    with path.open("rb") as handle:
+        checks = SicdConsistency.from_file(handle)
+    checks.check()
+    assert not checks.failures()
+    assert len(checks.passes()) > 45
 
 
 def test_sarkits_command_finds_no_error(tmp_path: Path) -> None:
@@ -120,12 +126,6 @@ def test_acquisition_is_said_honestly(tmp_path: Path, name: str) -> None:
     assert 1.0 < (said.end_datetime - said.start_datetime).total_seconds() < 8.0
     not_in_sicd = {"constellation", "instruments", "sar:looks_equivalent_number"}
     assert set(said.missing) == {*not_in_sicd, "sat:relative_orbit", "sat:absolute_orbit"}
-
-
-CASES = [
-    ("umbra-spotlight", state, side)
-    for state, side in itertools.product(("ascending", "descending"), ("right", "left"))
-] + [("iceye-spotlight", "ascending", "right"), ("capella-spotlight", "descending", "left")]
 
 
 @pytest.mark.parametrize(("name", "state", "side"), CASES)
@@ -176,7 +176,7 @@ def world_grid(bounds: Bounds, metres: float) -> GeoBox:
 
 @pytest.mark.parametrize("name", SICD)
 def test_mean_backscatter_comes_back(tmp_path: Path, name: str) -> None:
-    bounds = local_bounds(240.0, 220.0)
+    bounds = local_bounds(180.0, 160.0)
     grid = grid_of(name, bounds)
     path = written(tmp_path, name, grid, clutter(name, grid))
     inner = world_grid(bounds.padded(-12.0), 1.0)
