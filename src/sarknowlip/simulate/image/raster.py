@@ -99,6 +99,10 @@ class Raster:
         index = self.channels.index(channel) if isinstance(channel, str) else channel
         return np.array(self._map("r")[index, rows, columns])
 
+    def pixels(self) -> npt.NDArray[Any]:
+        """Return all channels as an array that is mapped from the file, read-only."""
+        return self._map("r")
+
     def write(self, row: int, column: int, values: npt.NDArray[Any]) -> None:
         """Write a window of all channels, shape (channels, rows, columns), through to the disk."""
         pixels = self._map("r+")
