@@ -57,6 +57,15 @@ def test_only_features_with_a_wanted_key(extract: Path) -> None:
         next(iter_features(extract, []))
 
 
+def test_points_can_have_keys_of_their_own(extract: Path) -> None:
+    keys = ["man_made", "landuse"]
+    every = list(iter_features(extract, keys))
+    some = list(iter_features(extract, keys, point_keys=["generator:source"]))
+    assert {f.tags["man_made"] for f in every if f.shape == "point"} == {"storage_tank", "crane"}
+    assert [f.tags["power"] for f in some if f.shape == "point"] == ["generator"]
+    assert sum(f.shape != "point" for f in some) == sum(f.shape != "point" for f in every) > 0
+
+
 def test_box_selects_what_touches_it(extract: Path) -> None:
     everything = {(f.element, f.id, f.shape) for f in iter_features(extract, ["building"])}
     lon, lat = FRAME.lonlat(

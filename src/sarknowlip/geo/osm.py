@@ -58,13 +58,21 @@ class Feature:
     tags: dict[str, str]
 
 
-def iter_features(path: Path, keys: Collection[str], bbox: Box | None = None) -> Iterator[Feature]:
+def iter_features(
+    path: Path,
+    keys: Collection[str],
+    bbox: Box | None = None,
+    *,
+    point_keys: Collection[str] | None = None,
+) -> Iterator[Feature]:
     """Yield all features that carry one of the keys, in the order of the file, areas assembled.
 
     Args:
         path: An .osm.pbf file.
         keys: Tag keys ("building", "highway", …), at least one.
         bbox: Only features whose envelope touches this box.
+        point_keys: The keys that matter on points, `keys` if not given: maps have many lamps and
+            crossings.
 
     Raises:
         MapError: The file is missing, not in this format, truncated, or has ways but no places of
@@ -73,18 +81,24 @@ def iter_features(path: Path, keys: Collection[str], bbox: Box | None = None) ->
     if not keys:
         raise ValueError("no tag keys given")
     wanted = osmium.filter.KeyFilter(*keys)
+    entities = osmium.osm
+    wanted.enable_for(entities.WAY | entities.RELATION | entities.AREA)
+    points = osmium.filter.KeyFilter(*(keys if point_keys is None else point_keys))
+    points.enable_for(entities.NODE)
     factory = osmium.geom.WKBFactory()
     ways = placed = broken = 0
     with _reading(path):
         processor = osmium.FileProcessor(osmium.io.File(str(path), "pbf"))
-        things: Iterator[Any] = iter(processor.with_areas(wanted).with_filter(wanted))
+        things: Iterator[Any] = iter(
+            processor.with_areas(wanted).with_filter(wanted).with_filter(points)
+        )
         for thing in things:
             if thing.is_relation():
                 continue
             geometry = _geometry(thing, factory)
             if thing.is_way():
                 ways, placed = ways + 1, placed + (geometry is not None)
-                broken += thing.is_closed() and any(not n.location.valid() for n in thing.nodes)
+                broken += thing.is_closed() and _has_gaps(geometry)
             if geometry is not None and (bbox is None or _touches(geometry, bbox)):
                 yield _feature(thing, geometry)
     if ways and not placed:
@@ -138,8 +152,16 @@ def _geometry(thing: Any, factory: Any) -> BaseGeometry | None:
     if thing.is_node():
         place = thing.location
         return shapely.Point(place.lon, place.lat) if place.valid() else None
+    try:
+        return shapely.from_wkb(bytes.fromhex(factory.create_linestring(thing)))
+    except (osmium.InvalidLocationError, RuntimeError):  # nodes without places, or only one
+        return _pieces(thing)
+
+
+def _pieces(way: Any) -> BaseGeometry | None:
+    """Return the pieces of a way of which the extract has the nodes, None if there are none."""
     runs: list[list[tuple[float, float]]] = [[]]
-    for node in thing.nodes:
+    for node in way.nodes:
         place = node.location
         if not place.valid():
             runs.append([])
@@ -151,13 +173,17 @@ def _geometry(thing: Any, factory: Any) -> BaseGeometry | None:
     return lines[0] if len(lines) == 1 else MultiLineString(lines)
 
 
+def _has_gaps(closed_way: BaseGeometry | None) -> bool:
+    return closed_way is None or closed_way.geom_type != "LineString" or not closed_way.is_closed
+
+
 def _touches(geometry: BaseGeometry, box: Box) -> bool:
     west, south, east, north = geometry.bounds
     return bool(west <= box[2] and box[0] <= east and south <= box[3] and box[1] <= north)
 
 
 def _feature(thing: Any, geometry: BaseGeometry) -> Feature:
-    tags = {tag.k: tag.v for tag in thing.tags}
+    tags = dict(thing.tags)
     if thing.is_area():
         element: Element = "way" if thing.from_way() else "relation"
         return Feature(element, int(thing.orig_id()), "area", geometry, tags)

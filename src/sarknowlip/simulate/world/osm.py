@@ -135,16 +135,29 @@ class OsmWorld:
             for table in (all_.regions, all_.buildings)
         ]
         middles.append(np.column_stack([all_.targets.x, all_.targets.y]))
-        keys = [np.floor(places / CELL_M).astype(np.int64) for places in middles]
-        for cell in np.unique(np.concatenate(keys), axis=0):
-            regions, buildings, targets = (
-                np.flatnonzero((key == cell).all(axis=1)) for key in keys
-            )
+        rows = [_Cells(places) for places in middles]
+        for cell in np.unique(np.concatenate([part.codes for part in rows])):
+            regions, buildings, targets = (part.rows(cell) for part in rows)
             yield Layers(
                 all_.regions.take(regions),
                 all_.buildings.take(buildings),
                 all_.targets.take(targets),
             )
+
+
+class _Cells:
+    """Rows of a table by the cell that holds their middle (x and y, shape (n, 2))."""
+
+    def __init__(self, middles: Floats) -> None:
+        column, row = np.floor(middles / CELL_M).astype(np.int64).T
+        codes = row * 1_000_000 + column
+        self._order = np.argsort(codes, kind="stable")
+        self.codes = codes[self._order]
+
+    def rows(self, code: int) -> npt.NDArray[np.intp]:
+        """Return the rows of a cell, ascending."""
+        first, last = np.searchsorted(self.codes, [code, code + 1])
+        return self._order[first:last]
 
 
 def _filled(content: MapContent, bounds: Bounds, config: OsmWorldConfig) -> Layers:

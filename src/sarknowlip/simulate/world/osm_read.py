@@ -119,7 +119,7 @@ def read_map(path: Path, frame: Frame, bounds: Bounds, rules: TagRules) -> MapCo
         float(lon.max()) + _MARGIN_DEG,
         float(lat.max()) + _MARGIN_DEG,
     )
-    for feature in iter_features(path, rules.keys, box):
+    for feature in iter_features(path, rules.keys, box, point_keys=rules.point_keys):
         _sort(feature, rules, content)
     as_areas = set(content.areas.uids)
     content.lines = content.lines.keep(

@@ -179,6 +179,11 @@ class TagRules(Config):
         rules: list[_Keyed] = [*self.areas, *self.lines, *self.targets]
         return tuple(sorted({r.key for r in rules} | {"building", "building:part", "natural"}))
 
+    @functools.cached_property
+    def point_keys(self) -> tuple[str, ...]:
+        """All keys that make a point matter."""
+        return tuple(sorted({rule.key for rule in self.targets}))
+
     def area(self, tags: Tags) -> AreaRule | None:
         """Return what an area is."""
         return _first(self._area_index, tags)
