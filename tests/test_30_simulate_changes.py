@@ -28,7 +28,9 @@ from data.world.make import (
 from sarknowlip.simulate.frame import Bounds
 from sarknowlip.simulate.layers import Layers, Table, surface_id, surfaces
 from sarknowlip.simulate.world.changes import Change, ChangedWorld, Changes
+from sarknowlip.simulate.world.config import WorldConfig
 from sarknowlip.simulate.world.painted import outlines
+from sarknowlip.simulate.world.procedural import ProceduralWorld
 
 WEST, SOUTH = ORIGIN
 EVERYTHING = Changes(
@@ -316,3 +318,64 @@ def test_bridges_are_never_demolished() -> None:
 def test_impossible_changes_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValidationError, match=r"flood_m|harvest|ships_moved"):
         Changes(**wrong)
+
+
+@functools.cache
+def city() -> ProceduralWorld:
+    return ProceduralWorld(WorldConfig(city="Hamburg", seed=3, size_km=1.5, coast=True, river=True))
+
+
+def test_a_procedural_city_differs_by_the_list() -> None:
+    what = EVERYTHING.model_copy(update={"new_buildings": 1.0})
+    world = ChangedWorld(city(), what)
+    before, after = everything(city()), everything(world)
+    gone, come = set[int](), set[int]()
+    for old, new in zip(vars(before).values(), vars(after).values(), strict=True):
+        first, second = rows(old), rows(new)
+        gone |= {uid for uid in first if first[uid] != second.get(uid)}
+        come |= {uid for uid in second if second[uid] != first.get(uid)}
+    listed = list(world.changes())
+    removed = ("demolished", "ship_left", "harvest")
+    added = ("flood", "new_building", "ship_arrived", "harvest")
+    assert gone == {change.uid for change in listed if change.kind in removed}
+    assert come == {change.uid for change in listed if change.kind in added}
+    assert {change.kind for change in listed} >= {"flood", "demolished", "harvest"}
+    assert max(before.regions.uid) < 2**52
+
+
+@pytest.mark.parametrize("place", [(0.1, 0.2), (0.5, 0.5), (0.8, 0.6)])
+def test_windows_of_a_procedural_city_tell_what_the_whole_tells(place: tuple[float, float]) -> None:
+    ground_ = city().bounds
+    west = ground_.west + place[0] * ground_.width
+    south = ground_.south + place[1] * ground_.height
+    window = Bounds(west, south, west + 230.0, south + 310.0)
+    part = ChangedWorld(city(), MOVING).layers(window)
+    area = shapely.box(window.west, window.south, window.east, window.north)
+    for name, table in vars(changed_city()).items():
+        shapes = outlines(table) if name == "targets" else table.geometry
+        touching = table.take(shapely.intersects(shapes, area))
+        assert rows(getattr(part, name)) == rows(touching), name
+
+
+@functools.cache
+def changed_city() -> Layers:
+    return everything(ChangedWorld(city(), MOVING))
+
+
+def test_floods_of_a_city_lie_below_the_risen_water() -> None:
+    """Where the flood is, water stands over the ground, by no more than it rose at the shore."""
+    world = ChangedWorld(city(), Changes(flood_m=1.0))
+    flooded = shapely.union_all([change.geometry for change in by_kind(world)["flood"]])
+    assert flooded.area > 1000.0
+    x, y = np.meshgrid(
+        np.arange(city().bounds.west + 3, city().bounds.east, 20),
+        np.arange(city().bounds.south + 3, city().bounds.north, 20),
+    )
+    depth = world.height(x, y) - city().height(x, y)
+    inside = shapely.contains_xy(flooded.buffer(-1.0), x, y)
+    assert inside.sum() > 10
+    assert (depth[inside] > -1e-9).all()
+    assert (depth[inside] > 0).mean() > 0.95
+    low, high = world.height_range(city().bounds)
+    assert low <= world.height(x, y).min()
+    assert world.height(x, y).max() <= high

@@ -19,6 +19,8 @@ from data.world.make import HandWorld, building, layers, local_bounds, rectangle
 from data.world.port import QUESTIONS, Question, scene
 from sarknowlip.core.errors import ConfigError, SarKnowlipError, StorageError
 from sarknowlip.simulate.world.alignment import Rows
+from sarknowlip.simulate.world.config import WorldConfig
+from sarknowlip.simulate.world.procedural import ProceduralWorld
 from sarknowlip.simulate.world.relation_table import RELATIONS, edges, write_relations
 from sarknowlip.simulate.world.relations import Direction, SpatialGraph
 from sarknowlip.simulate.world.truth import write_truth
@@ -262,3 +264,15 @@ def test_mistakes_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(StorageError, match="No space left"):
         write_relations(port(), tmp_path / "relations.parquet")
     assert not (tmp_path / "relations.parquet").exists()
+
+
+def test_a_city_answers_alike_from_memory_and_from_files(tmp_path: Path) -> None:
+    city = ProceduralWorld(WorldConfig(city="Hamburg", seed=3, size_km=1.0, coast=True))
+    write_truth(city, tmp_path, gsd_m=20.0)
+    memory, files = SpatialGraph.from_world(city, city.bounds), SpatialGraph.from_truth(tmp_path)
+    assert len(memory) == len(files) > 100
+    for kind in ("building", "ship", "region"):
+        for uid in memory.of_kind(kind)[:20]:
+            assert memory.inside(uid) == files.inside(uid)
+            assert memory.nearest(uid, "region", 5) == files.nearest(uid, "region", 5)
+            assert memory.north_of(uid, "building", 300.0) == files.north_of(uid, "building", 300.0)

@@ -20,8 +20,8 @@ from shapely.geometry.base import BaseGeometry
 
 from sarknowlip.simulate.frame import Bounds, Floats
 from sarknowlip.simulate.keyed import bits, uniform
-from sarknowlip.simulate.layers import Regions, Targets, World, surface_id
-from sarknowlip.simulate.world.painted import WATER, area_of, outlines, visible
+from sarknowlip.simulate.layers import Layers, Regions, Targets, World, surface_id
+from sarknowlip.simulate.world.painted import WATER, area_of, on_top, outlines, visible
 
 CELL_M = 1000.0
 """Edge of a cell of movers, metres; cells start at multiples of it on the UTM grid."""
@@ -29,7 +29,7 @@ SHIP_MOVE_M = 300.0
 """How far at most a ship moves, or an arrival lies from the ship it is drawn after, metres."""
 LONGEST_M = 400.0
 """Greatest length of a ship; with twice `SHIP_MOVE_M` it is no more than a cell."""
-VEHICLE_MOVE_M = 40.0
+VEHICLE_MOVE_M, LONGEST_VEHICLE_M = 40.0, 20.0
 TRIES = 8
 SHIP_GAP_M, VEHICLE_GAP_M = 5.0, 0.8
 """Room kept around a new place."""
@@ -96,40 +96,49 @@ class _Wishes:
 
 
 @dataclass(frozen=True)
-class _Scene:
-    """One cell at the first date."""
+class _Obstacles:
+    """What stands on a piece of ground at the first date, and the ground."""
+
+    layers: Layers
+    area: BaseGeometry
+    shapes: npt.NDArray[Any]
+    uids: npt.NDArray[np.int64]
+    tree: shapely.STRtree
+
+    @classmethod
+    def of(cls, world: World, bounds: Bounds) -> _Obstacles:
+        found = world.layers(bounds)
+        shapes = np.concatenate([found.buildings.geometry, outlines(found.targets)])
+        uids = np.concatenate([found.buildings.uid, found.targets.uid])
+        return cls(found, area_of(bounds), shapes, uids, shapely.STRtree(shapes))
+
+    def clear(
+        self, shapes: npt.NDArray[Any], uids: npt.NDArray[np.int64], gap: float
+    ) -> npt.NDArray[np.bool_]:
+        """Tell which shapes are clear of everything but the old place of their own uid."""
+        free = np.ones(len(shapes), dtype=bool)
+        which, hit = self.tree.query(shapes, predicate="dwithin", distance=gap)
+        free[which[self.uids[hit] != uids[which]]] = False
+        return free
+
+    def movers(self, i: int, j: int, kind: str) -> Targets:
+        """Return the targets of a kind whose centre lies in a cell."""
+        targets = self.layers.targets
+        inside = (targets.x // CELL_M == i) & (targets.y // CELL_M == j)
+        return targets.take(inside & (targets.kind == kind))
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """Movers of a cell and the places they want."""
 
     ships: Targets
-    vehicles: Targets
     wakes: Regions
     wake_ships: npt.NDArray[np.int64]
-    regions: Regions
-    area: BaseGeometry
-    obstacles: npt.NDArray[Any]
-    obstacle_uids: npt.NDArray[np.int64]
-
-    @functools.cached_property
-    def tree(self) -> shapely.STRtree:
-        return shapely.STRtree(self.obstacles)
-
-    def ground(self, surfaces: tuple[int, ...]) -> BaseGeometry:
-        """Return where one of some surfaces is seen, prepared."""
-        seen = visible(self.regions, np.isin(self.regions.surface, surfaces), self.area)
-        shapely.prepare(seen)
-        return seen
-
-    def free(
-        self,
-        shapes: npt.NDArray[Any],
-        uids: npt.NDArray[np.int64],
-        ground: BaseGeometry,
-        gap: float,
-    ) -> npt.NDArray[np.bool_]:
-        """Tell which shapes are on the ground and clear of everything but their own old place."""
-        good = shapely.covers(ground, shapes)
-        which, hit = self.tree.query(shapes, predicate="dwithin", distance=gap)
-        good[which[self.obstacle_uids[hit] != uids[which]]] = False
-        return np.asarray(good)
+    vehicles: Targets
+    moves: _Wishes
+    arrivals: _Wishes
+    drives: _Wishes
 
 
 class Movers:
@@ -141,14 +150,12 @@ class Movers:
         cached_cells: How many cells are kept in memory.
     """
 
-    def __init__(self, world: World, traffic: Traffic, cached_cells: int = 64) -> None:
+    def __init__(self, world: World, traffic: Traffic, cached_cells: int = 256) -> None:
         self.world = world
         self.traffic = traffic
         cache = functools.lru_cache(cached_cells)
         self.fates: Callable[[int, int], Fates] = cache(self._fates)
-        self._wishes: Callable[[int, int], tuple[_Scene, _Wishes, _Wishes, _Wishes]] = cache(
-            self._wished
-        )
+        self._cell: Callable[[int, int], _Cell] = cache(self._wished)
 
     def fates_at(self, x: float, y: float) -> Fates:
         """Return the fates of the cell in which a place lies."""
@@ -168,79 +175,75 @@ class Movers:
         return int(ships.uid[row]), float(ships.x[row]), float(ships.y[row])
 
     def _fates(self, i: int, j: int) -> Fates:
-        scene, moves, arrivals, drives = self._wishes(i, j)
-        around = [self._wishes(i + a, j + b) for b in (-1, 0, 1) for a in (-1, 0, 1)]
-        sailing = [wishes for cell in around for wishes in cell[1:3]]
-        driving = [cell[3] for cell in around]
-        moves, arrivals = (_settled(w, sailing, SHIP_GAP_M) for w in (moves, arrivals))
-        shifts = _shifts(scene.ships, moves)
-        shifts |= _shifts(scene.vehicles, _settled(drives, driving, VEHICLE_GAP_M))
-        left = scene.ships.uid[self._leaves(scene.ships)]
+        cell = self._cell(i, j)
+        around = [self._cell(i + a, j + b) for b in (-1, 0, 1) for a in (-1, 0, 1)]
+        sailing = [wishes for other in around for wishes in (other.moves, other.arrivals)]
+        moves, arrivals = (_settled(w, sailing, SHIP_GAP_M) for w in (cell.moves, cell.arrivals))
+        drives = _settled(cell.drives, [other.drives for other in around], VEHICLE_GAP_M)
         return Fates(
-            frozenset(left.tolist()), shifts, arrivals.placed, self._new_wakes(scene, arrivals)
+            frozenset(cell.ships.uid[self._leaves(cell.ships)].tolist()),
+            _shifts(cell.ships, moves) | _shifts(cell.vehicles, drives),
+            arrivals.placed,
+            self._new_wakes(cell, arrivals),
         )
 
     def _leaves(self, ships: Targets) -> npt.NDArray[np.bool_]:
         luck = uniform(self.world.seed, "changes/ship", self.traffic.seed, ships.uid)
         return np.asarray(luck < self.traffic.ships_left)
 
-    def _wished(self, i: int, j: int) -> tuple[_Scene, _Wishes, _Wishes, _Wishes]:
-        """Return a cell, and the places that its ships, arrivals and vehicles want."""
-        scene = self._scene(i, j)
-        traffic, ships = self.traffic, scene.ships
-        water = scene.ground(WATER) if len(ships) else None
-        leaves = self._leaves(ships)
-        luck = uniform(self.world.seed, "changes/ship", traffic.seed, ships.uid)
-        moves = ~leaves & (luck < traffic.ships_left + traffic.ships_moved)
-        comes = uniform(self.world.seed, "changes/comes", traffic.seed, ships.uid)
-        arrives = comes < traffic.ships_arrived
-        moving = self._sail(scene, np.flatnonzero(moves), "moves", water)
-        arriving = self._sail(scene, np.flatnonzero(arrives), "arrives", water)
-        driving = self._drive(scene) if traffic.vehicles else _nothing()
-        return scene, moving, arriving, driving
-
-    def _scene(self, i: int, j: int) -> _Scene:
-        cell = cell_bounds(i, j, CELL_M)
-        around = cell.padded(SHIP_MOVE_M + LONGEST_M)
-        found = self.world.layers(around)
-        wakes = found.regions.take(found.regions.function == "wake")
-        owners = [self.ship_of(*row) for row in zip(wakes.geometry, wakes.parent, strict=True)]
-        own = [row for row, owner in enumerate(owners) if owner and _holds(cell, *owner[1:])]
-        wakes = wakes.take(np.array(own, dtype=np.int64))
+    def _wished(self, i: int, j: int) -> _Cell:
+        """Return the movers of a cell and the places that they and newcomers want."""
+        traffic, bounds = self.traffic, cell_bounds(i, j, CELL_M)
+        near = _Obstacles.of(self.world, bounds.padded(VEHICLE_MOVE_M + LONGEST_VEHICLE_M))
+        ships, vehicles = (near.movers(i, j, kind) for kind in ("ship", "vehicle"))
+        drives = self._drive(near, vehicles) if traffic.vehicles else _nothing()
+        wakes, owners = self._wakes(bounds)
+        if not len(ships) or traffic.ships_moved + traffic.ships_arrived == 0.0:
+            return _Cell(ships, wakes, owners, vehicles, _nothing(), _nothing(), drives)
+        # Wakes come along with their ships, so all water under them must be known.
+        around = bounds.padded(LONGEST_M)
         if len(wakes):
-            # Wakes come along with their ships, so all water under them must be known.
-            reach = Bounds(*shapely.total_bounds(wakes.geometry)).padded(SHIP_MOVE_M)
-            around = Bounds(
-                min(around.west, reach.west),
-                min(around.south, reach.south),
-                max(around.east, reach.east),
-                max(around.north, reach.north),
-            )
-            found = self.world.layers(around)
-        targets = found.targets
-        inside = (targets.x // CELL_M == i) & (targets.y // CELL_M == j)
-        return _Scene(
-            ships=targets.take(inside & (targets.kind == "ship")),
-            vehicles=targets.take(inside & (targets.kind == "vehicle")),
-            wakes=wakes,
-            wake_ships=np.array([owners[k][0] for k in own], dtype=np.int64),  # type: ignore[index]
-            regions=found.regions,
-            area=area_of(around),
-            obstacles=np.concatenate([found.buildings.geometry, outlines(targets)]),
-            obstacle_uids=np.concatenate([found.buildings.uid, targets.uid]),
+            around = _hull(around, Bounds(*shapely.total_bounds(wakes.geometry)))
+        wide = _Obstacles.of(self.world, around.padded(SHIP_MOVE_M))
+        regions = wide.layers.regions
+        water = visible(regions, np.isin(regions.surface, WATER), wide.area)
+        shapely.prepare(water)
+        luck = uniform(self.world.seed, "changes/ship", traffic.seed, ships.uid)
+        moves = ~self._leaves(ships) & (luck < traffic.ships_left + traffic.ships_moved)
+        comes = uniform(self.world.seed, "changes/comes", traffic.seed, ships.uid)
+        cell = _Cell(ships, wakes, owners, vehicles, _nothing(), _nothing(), drives)
+        arrives = comes < traffic.ships_arrived
+        return replace(
+            cell,
+            moves=self._sail(cell, wide, water, np.flatnonzero(moves), "moves"),
+            arrivals=self._sail(cell, wide, water, np.flatnonzero(arrives), "arrives"),
         )
 
+    def _wakes(self, cell: Bounds) -> tuple[Regions, npt.NDArray[np.int64]]:
+        """Return the wakes of ships whose centre lies in a cell, and the ships' uids."""
+        regions = self.world.layers(cell.padded(LONGEST_M / 2 + WAKE_TOUCH_M)).regions
+        wakes = regions.take(regions.function == "wake")
+        ships = [self.ship_of(*row) for row in zip(wakes.geometry, wakes.parent, strict=True)]
+        own = [row for row, ship in enumerate(ships) if ship and _holds(cell, *ship[1:])]
+        uids = [ship[0] for ship in ships if ship and _holds(cell, *ship[1:])]
+        return wakes.take(np.array(own, dtype=np.int64)), np.array(uids, dtype=np.int64)
+
     def _sail(
-        self, scene: _Scene, rows: npt.NDArray[np.int64], why: str, water: BaseGeometry | None
+        self,
+        cell: _Cell,
+        wide: _Obstacles,
+        water: BaseGeometry,
+        rows: npt.NDArray[np.int64],
+        why: str,
     ) -> _Wishes:
         """Return free places in water for some ships, or for new ships like them.
 
         Ships at rest go ahead or astern of a place, along the quay; those under way anywhere near,
         with their wakes. The first try of an arrival is the berth its model has left.
         """
-        if water is None or not len(rows):
+        if not len(rows):
             return _nothing()
-        seed, models, tries = self.world.seed, scene.ships.take(rows), np.arange(TRIES)[:, None]
+        seed, models, tries = self.world.seed, cell.ships.take(rows), np.arange(TRIES)[:, None]
         key = (self.traffic.seed, models.uid, tries)
         angle = 2 * np.pi * uniform(seed, f"changes/{why}/angle", *key)
         distance = SHIP_MOVE_M * uniform(seed, f"changes/{why}/distance", *key)
@@ -248,15 +251,14 @@ class Movers:
         angle = np.where(models.speed > 0, angle, along)
         movers, uids = models, models.uid
         if why == "arrives":
-            distance[0, self._leaves(models) & (models.speed == 0)] = 0.0
-            uids = np.where(self._leaves(models), models.uid, -1)
+            leaves = self._leaves(models)
+            distance[0, leaves & (models.speed == 0)] = 0.0
+            uids = np.where(leaves, models.uid, -1)
             movers = self._like(models)
-        wakes = {
-            row: scene.wakes.geometry[scene.wake_ships == uid] for row, uid in enumerate(models.uid)
-        }
+        wakes = [cell.wakes.geometry[cell.wake_ships == uid] for uid in models.uid]
 
         def good(k: npt.NDArray[np.int64], shapes: Any, dx: Floats, dy: Floats) -> Any:
-            free = scene.free(shapes, uids[k], water, SHIP_GAP_M)
+            free = shapely.covers(water, shapes) & wide.clear(shapes, uids[k], SHIP_GAP_M)
             for n in np.flatnonzero(free):
                 drawn = shifted(wakes[int(k[n])], dx[n], dy[n])
                 free[n] = bool(np.all(shapely.covers(water, drawn)))
@@ -265,19 +267,25 @@ class Movers:
         found = _first_good(movers, distance * np.sin(angle), distance * np.cos(angle), good)
         return replace(found, rows=rows[found.rows])
 
-    def _drive(self, scene: _Scene) -> _Wishes:
-        """Return free places on hard ground for vehicles: along the road, or across if parked."""
-        vehicles = scene.vehicles
+    def _drive(self, near: _Obstacles, vehicles: Targets) -> _Wishes:
+        """Return free places on hard ground for vehicles: along the road, or across if parked.
+
+        The ground is looked at under the corners and the middle.
+        """
         if not len(vehicles):
             return _nothing()
-        hard = scene.ground(HARD)
+        regions = near.layers.regions
+        is_hard = np.append(np.isin(regions.surface, HARD), False)
         tries = np.arange(TRIES)[:, None]
         key = (self.traffic.seed, vehicles.uid, tries)
         way = VEHICLE_MOVE_M * (2 * uniform(self.world.seed, "changes/vehicle", *key) - 1)
         angle = np.radians(vehicles.heading + np.where(vehicles.speed > 0, 0.0, 90.0))
 
         def good(k: npt.NDArray[np.int64], shapes: Any, dx: Floats, dy: Floats) -> Any:
-            return scene.free(shapes, vehicles.uid[k], hard, VEHICLE_GAP_M)
+            points = shapely.get_coordinates(shapes).reshape(len(shapes), -1, 2)[:, :4]
+            points = np.concatenate([points, points.mean(axis=1, keepdims=True)], axis=1)
+            top = on_top(regions, *points.reshape(-1, 2).T).reshape(len(shapes), -1)
+            return is_hard[top].all(axis=1) & near.clear(shapes, vehicles.uid[k], VEHICLE_GAP_M)
 
         return _first_good(vehicles, way * np.sin(angle), way * np.cos(angle), good)
 
@@ -296,11 +304,11 @@ class Movers:
             height=models.height * size,
         )
 
-    def _new_wakes(self, scene: _Scene, arrivals: _Wishes) -> Regions:
+    def _new_wakes(self, cell: _Cell, arrivals: _Wishes) -> Regions:
         made = []
         for n, row in enumerate(arrivals.rows):
-            model = scene.ships.take(np.array([row]))
-            wakes = scene.wakes.take(scene.wake_ships == model.uid[0])
+            model = cell.ships.take(np.array([row]))
+            wakes = cell.wakes.take(cell.wake_ships == model.uid[0])
             ship = int(arrivals.placed.uid[n])
             dx = float(arrivals.placed.x[n] - model.x[0])
             dy = float(arrivals.placed.y[n] - model.y[0])
@@ -374,6 +382,12 @@ def _joined(parts: list[_Wishes]) -> _Wishes:
 
 def _nothing() -> _Wishes:
     return _Wishes(np.empty(0, dtype=np.int64), Targets.empty(), np.empty(0, dtype=object))
+
+
+def _hull(a: Bounds, b: Bounds) -> Bounds:
+    return Bounds(
+        min(a.west, b.west), min(a.south, b.south), max(a.east, b.east), max(a.north, b.north)
+    )
 
 
 def _holds(cell: Bounds, x: float, y: float) -> bool:

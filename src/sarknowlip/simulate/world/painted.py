@@ -80,6 +80,20 @@ def visible(regions: Regions, wanted: npt.NDArray[np.bool_], area: BaseGeometry)
     return seen
 
 
+def on_top(regions: Regions, x: Floats, y: Floats) -> npt.NDArray[np.int64]:
+    """Return the row of the region that is painted on top at points, −1 where there is none.
+
+    Args:
+        regions: Rows sorted by `order`, later rows over earlier ones.
+        x: Metres, shape (n,).
+        y: Metres, shape (n,).
+    """
+    top = np.full(len(x), -1, dtype=np.int64)
+    point, row = shapely.STRtree(regions.geometry).query(shapely.points(x, y), "intersects")
+    np.maximum.at(top, point, row)
+    return top
+
+
 def visible_by_surface(regions: Regions, area: BaseGeometry) -> Iterator[tuple[int, BaseGeometry]]:
     """Yield the surfaces seen in an area with their part of it, ascending; parts don't overlap.
 

@@ -12,14 +12,13 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 import shapely
-from shapely.geometry import Point
 from shapely.geometry.base import BaseGeometry
 
 from sarknowlip.simulate.frame import Floats
 from sarknowlip.simulate.keyed import uniform
-from sarknowlip.simulate.layers import Buildings, Layers, World, surface_id
+from sarknowlip.simulate.layers import Buildings, Regions, World, surface_id
 from sarknowlip.simulate.world.movers import cell_bounds, new_uid
-from sarknowlip.simulate.world.painted import area_of, outlines, rectangles, visible
+from sarknowlip.simulate.world.painted import area_of, on_top, outlines, rectangles, visible
 
 CELL_M = 960.0
 SITE_M = 120.0
@@ -65,55 +64,53 @@ class Sites:
         chosen = self._luck("chosen", columns, rows) < self.share
         if not chosen.any():
             return Buildings.empty(), []
+        columns, rows = columns[chosen], rows[chosen]
+        x = (columns + 0.5) * SITE_M + self._between("x", -JITTER_M, JITTER_M, columns, rows)
+        y = (rows + 0.5) * SITE_M + self._between("y", -JITTER_M, JITTER_M, columns, rows)
         ground = self.world.layers(cell_bounds(i, j, CELL_M).padded(SITE_M))
-        area = area_of(cell_bounds(i, j, CELL_M).padded(SITE_M))
-        regions = ground.regions
-        useful = np.isin(regions.surface, OPEN)
-        useful &= np.isin(regions.function.astype(str), OPEN_FUNCTIONS)
-        if not useful.any():
+        useful = np.isin(ground.regions.surface, OPEN)
+        useful &= np.isin(ground.regions.function.astype(str), OPEN_FUNCTIONS)
+        top = on_top(ground.regions, x, y)
+        hopeful = np.flatnonzero(np.append(useful, False)[top])
+        if not len(hopeful):
             return Buildings.empty(), []
-        free = visible(regions, useful, area)
-        free = free.intersection(area_of(self.world.bounds))
-        shapely.prepare(free)
         standing = shapely.STRtree(
             np.concatenate([ground.buildings.geometry, outlines(ground.targets)])
         )
-        made = [
-            self._build(int(column), int(row), ground, free, standing)
-            for column, row in zip(columns[chosen], rows[chosen], strict=True)
-        ]
-        parts = [part for part in made if part is not None]
-        return Buildings.concat([made for made, _ in parts]), [before for _, before in parts]
+        made = []
+        for k in hopeful:
+            region = ground.regions.take(top[k : k + 1])
+            site = self._build(int(columns[k]), int(rows[k]), float(x[k]), float(y[k]), region)
+            plot = site.geometry[0].buffer(STRIP_M, join_style="mitre")
+            if self._is_free(plot, ground.regions, useful, standing):
+                made.append((site, int(region.surface[0])))
+        return Buildings.concat([site for site, _ in made]), [before for _, before in made]
 
-    def _build(
+    def _is_free(
         self,
-        column: int,
-        row: int,
-        ground: Layers,
-        free: BaseGeometry,
+        plot: BaseGeometry,
+        regions: Regions,
+        useful: npt.NDArray[np.bool_],
         standing: shapely.STRtree,
-    ) -> tuple[Buildings, int] | None:
-        def between(what: str, low: float, high: float) -> float:
-            return low + (high - low) * float(self._luck(what, column, row))
+    ) -> bool:
+        if len(standing.query(plot, "intersects")) or not area_of(self.world.bounds).covers(plot):
+            return False
+        near = shapely.intersects(regions.geometry, plot)
+        seen = visible(regions.take(near), useful[near], plot)
+        return bool(seen.area >= plot.area * (1.0 - 1e-9))
 
-        x = (column + 0.5) * SITE_M + between("x", -JITTER_M, JITTER_M)
-        y = (row + 0.5) * SITE_M + between("y", -JITTER_M, JITTER_M)
-        under = np.flatnonzero(shapely.covers(ground.regions.geometry, Point(x, y)))
-        if not len(under):
-            return None
-        region = ground.regions.take(under[-1:])
+    def _build(self, column: int, row: int, x: float, y: float, region: Regions) -> Buildings:
+        def between(what: str, low: float, high: float) -> float:
+            return float(self._between(what, low, high, column, row))
+
         heading = float(region.heading[0])
         heading = between("heading", 0.0, 180.0) if np.isnan(heading) else heading
         length, width = between("length", *_LENGTH_M), between("width", *_WIDTH_M)
-        shape = rectangles(*(np.array([v]) for v in (x, y, length, width, heading)))[0]
-        with_strip = shape.buffer(STRIP_M, join_style="mitre")
-        if not free.covers(with_strip) or len(standing.query(with_strip, "intersects")):
-            return None
         is_warehouse = region.function[0] in ("industrial", "commercial", "bare")
         storeys = int(between("storeys", 3, 9))
-        house = Buildings.of(
+        return Buildings.of(
             uid=[new_uid(self.world.seed, "changes/site", self.seed, column, row)],
-            geometry=[shape],
+            geometry=rectangles(*(np.array([v]) for v in (x, y, length, width, heading))),
             base=0.0,
             height=between("eaves", 7.0, 12.0) if is_warehouse else storeys * _STOREY_M,
             surface=surface_id("metal_roof" if is_warehouse else "flat_roof"),
@@ -121,7 +118,11 @@ class Sites:
             function=region.function[0],
             parent=region.parent[0],
         )
-        return house, int(region.surface[0])
+
+    def _between(
+        self, what: str, low: float, high: float, column: npt.ArrayLike, row: npt.ArrayLike
+    ) -> Floats:
+        return low + (high - low) * self._luck(what, column, row)
 
     def _luck(self, what: str, column: npt.ArrayLike, row: npt.ArrayLike) -> Floats:
         return uniform(self.world.seed, f"changes/site/{what}", self.seed, column, row)
