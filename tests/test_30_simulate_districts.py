@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 import shapely
+import shapely.affinity
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shapely.geometry import LineString, Polygon
@@ -29,7 +30,8 @@ from sarknowlip.simulate.world.districts import FILLERS, fill
 from sarknowlip.simulate.world.districts.classes import draw, target_classes
 from sarknowlip.simulate.world.districts.layout import blobs, cut, split
 from sarknowlip.simulate.world.districts.placing import bay_places
-from sarknowlip.simulate.world.districts.plot import Plot
+from sarknowlip.simulate.world.districts.plot import Plot, rectangles
+from sarknowlip.simulate.world.districts.strips import strips_along
 
 ORIGIN = np.array([385_000.0, 6_671_000.0])
 SHAPES = {
@@ -176,7 +178,8 @@ def grounds(draw: st.DrawFn) -> Polygon:
     """Star-shaped polygons, convex or not, round or thin, of 0.002 to 3 km²."""
     count = draw(st.integers(3, 12))
     radii = np.array(draw(st.lists(st.floats(0.25, 1), min_size=count, max_size=count)))
-    angles = np.linspace(0, 2 * np.pi, count, endpoint=False)
+    turns = np.array(draw(st.lists(st.floats(0, 0.9), min_size=count, max_size=count)))
+    angles = 2 * np.pi * (np.arange(count) + turns) / count
     thin = draw(st.sampled_from([1.0, 0.5, 0.1, 0.02]))
     ring = np.stack([np.cos(angles), thin * np.sin(angles)], axis=1) * radii[:, None]
     shape = shapely.affinity.rotate(Polygon(ring), draw(st.floats(0, 180)))
@@ -185,7 +188,7 @@ def grounds(draw: st.DrawFn) -> Polygon:
 
 
 @pytest.mark.parametrize("function", FILLERS)
-@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(ground=grounds(), heading=st.floats(0, 179.99), density=st.floats(0, 1), data=st.data())
 def test_any_ground(
     function: str, ground: Polygon, heading: float, density: float, data: st.DataObject
@@ -483,7 +486,7 @@ def test_fields_cover_farmland_and_crop_rows_follow_them() -> None:
 def test_turbines_keep_four_rotors_apart_and_face_one_wind() -> None:
     layers = fill(district("wind_farm", [(0, 0), (2600, -200), (2900, 1900), (200, 2000)]))
     turbines = layers.targets.take(layers.targets.kind == "wind_turbine")
-    assert len(turbines) >= 6
+    assert len(turbines) >= 8
     assert len(set(turbines.length)) == 1
     assert len(set(turbines.heading)) == 1
     points = np.stack([turbines.x, turbines.y], axis=1)
@@ -584,6 +587,29 @@ def test_blobs_are_valid_and_bounded(radius: float, roughness: float, seed: int)
     reach = np.hypot(*shapely.get_coordinates(shape).T)
     assert reach.max() <= radius * (1 + roughness) + 1e-6
     assert reach.min() >= radius * (1 - roughness) - 1e-6
+
+
+@pytest.mark.parametrize("shape", ["compact", "large", "concave"])
+@pytest.mark.parametrize("heading", [0.0, 77.0])
+def test_strips_lie_within_and_are_long(shape: str, heading: float) -> None:
+    plot = Plot(district("airport", SHAPES[shape], heading))
+    strips = strips_along(plot, 30.0)
+    assert shapely.covers(plot.area, rectangles(strips)).all()
+    assert (strips[:, 2] > strips[:, 0]).all()
+    assert np.allclose(strips[:, 3] - strips[:, 1], 30.0)
+    assert len(strips)
+    u0, _, u1, _ = plot.bounds
+    for u, low, v, high in strips[:: len(strips) // 5 + 1]:
+        # Slow and plain: the longest piece of ground between the two long edges.
+        edges = [LineString([(u0, w), (u1, w)]).intersection(plot.area) for w in (low, high)]
+        both = edges[0].intersection(shapely.affinity.translate(edges[1], 0, low - high))
+        pieces = [piece.length for piece in shapely.get_parts(both)]
+        # Beside slanting edges a strip is sought in steps: some of its ends is lost.
+        assert v - u >= 0.9 * max(pieces) - 60.0
+
+
+def test_no_strip_fits_in_a_sliver() -> None:
+    assert len(strips_along(Plot(district("airport", SHAPES["sliver"], 90.0)), 30.0)) == 0
 
 
 def test_bays_do_not_overlap() -> None:

@@ -15,8 +15,8 @@ from sarknowlip.simulate.world.districts.plot import Boxes, Geometries, Plot, re
 
 Mask = npt.NDArray[np.bool_]
 
-TOUCH_M = 0.05
-"""Footprints that overlap by less than this are neighbours, not a conflict."""
+TOUCH_M2 = 1e-3
+"""Footprints that share no more ground than this are neighbours, not in conflict."""
 
 
 def inside(plot: Plot, geometries: Geometries) -> Mask:
@@ -24,26 +24,31 @@ def inside(plot: Plot, geometries: Geometries) -> Mask:
     return np.asarray(shapely.contains_properly(plot.area, geometries))
 
 
-def clear_of(geometries: Geometries, obstacles: Geometries, distance: float = 0.0) -> Mask:
-    """Tell which geometries keep a distance from all obstacles (0: they may touch)."""
+def clear_of(geometries: Geometries, obstacles: Geometries, distance: float | Floats = 0.0) -> Mask:
+    """Tell which geometries keep a distance (one, or one each) from all obstacles.
+
+    With a distance of 0 they may touch.
+    """
     free = np.ones(len(geometries), dtype=bool)
-    if len(geometries) and len(obstacles):
-        tree = shapely.STRtree(obstacles)
-        if distance > 0:
-            hit = tree.query(geometries, predicate="dwithin", distance=distance)[0]
-        else:
-            hit = tree.query(shapely.buffer(geometries, -TOUCH_M), predicate="intersects")[0]
-        free[hit] = False
+    if not len(geometries) or not len(obstacles):
+        return free
+    tree = shapely.STRtree(obstacles)
+    if np.any(np.asarray(distance) > 0):
+        free[tree.query(geometries, predicate="dwithin", distance=distance)[0]] = False
+        return free
+    first, second = tree.query(geometries, predicate="intersects")
+    shared = shapely.area(shapely.intersection(geometries[first], obstacles[second]))
+    free[first[shared > TOUCH_M2]] = False
     return free
 
 
 def apart(geometries: Geometries) -> Mask:
     """Tell which geometries to keep so that none overlaps another; earlier ones win."""
     kept = np.ones(len(geometries), dtype=bool)
-    shrunk = shapely.buffer(geometries, -TOUCH_M)
-    first, second = shapely.STRtree(shrunk).query(shrunk, predicate="intersects")
-    pairs = sorted((int(i), int(j)) for i, j in zip(first, second, strict=True) if i < j)
-    for i, j in pairs:
+    first, second = shapely.STRtree(geometries).query(geometries, predicate="intersects")
+    pairs = np.stack([first, second], axis=1)[first < second]
+    shared = shapely.intersection(geometries[pairs[:, 0]], geometries[pairs[:, 1]])
+    for i, j in sorted(map(tuple, pairs[shapely.area(shared) > TOUCH_M2].tolist())):
         if kept[i]:
             kept[j] = False
     return kept
@@ -218,10 +223,11 @@ def plant_trees(
     random = plot.random
     places = lattice(plot, pitch, 0.48 * pitch - radii[1])
     places = places[random.random(len(places)) < share]
-    crowns = discs(places, radii[0] + (radii[1] - radii[0]) * random.random(len(places)))
-    crowns = crowns[inside(plot, crowns)]
-    crowns = crowns[clear_of(crowns, obstacles)]
-    crowns = crowns[clear_of(crowns, plot.built())]
+    reach = radii[0] + (radii[1] - radii[0]) * random.random(len(places))
+    points = np.asarray(shapely.points(places))
+    free = within(plot.area, places, radii[1]) & clear_of(points, plot.built(), reach)
+    free &= clear_of(points, obstacles, reach)
+    crowns = discs(places[free], reach[free])
     if len(crowns):
         plot.ground(np.array([shapely.multipolygons(crowns)], dtype=object), surface)
 

@@ -1,7 +1,7 @@
-"""A district while it is being filled, in local metres along and across its heading.
+"""A district while it is being filled, in metres along and across its heading.
 
-Fillers work with coordinates (u, v): u along the heading, v to the left of it, from a corner-free
-origin near the middle. There, streets and buildings are upright rectangles, and `Boxes` (arrays of
+Fillers work with coordinates (u, v): u along the heading, v to the left of it, from an origin near
+the middle. There, streets and buildings are upright rectangles, and `Boxes` (arrays of
 u0, v0, u1, v1) describe thousands of them. `Plot.layers` turns everything into UTM metres.
 Directions are turns, degrees clockwise from u.
 """

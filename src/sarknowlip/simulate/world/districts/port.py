@@ -13,7 +13,7 @@ from sarknowlip.simulate.world.districts.classes import Drawn, draw, target_clas
 from sarknowlip.simulate.world.districts.industrial import build_halls
 from sarknowlip.simulate.world.districts.layout import inset, pave, split, street_grid
 from sarknowlip.simulate.world.districts.mooring import moor_ships, quay_walls
-from sarknowlip.simulate.world.districts.placing import bay_places, park_vehicles, within
+from sarknowlip.simulate.world.districts.placing import Mask, bay_places, park_vehicles, within
 from sarknowlip.simulate.world.districts.plot import Boxes, Geometries, Plot, polygons, rectangles
 
 APRON_M = 48.0
@@ -80,14 +80,14 @@ def _heading(district: District) -> float:
     return float(np.degrees(np.arctan2(east, north)) % 180)
 
 
-def _covered(yard: Geometries, shapes: Geometries) -> np.ndarray:
+def _covered(yard: Geometries, shapes: Geometries) -> Mask:
     if not len(yard):
         return np.zeros(len(shapes), dtype=bool)
     shapely.prepare(yard)
     return np.asarray(shapely.contains_properly(yard[0], shapes))
 
 
-def _on(yard: Geometries, places: Floats, margin: float) -> np.ndarray:
+def _on(yard: Geometries, places: Floats, margin: float) -> Mask:
     if not len(yard):
         return np.zeros(len(places), dtype=bool)
     return within(yard[0], places, margin)

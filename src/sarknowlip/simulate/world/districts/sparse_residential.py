@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from sarknowlip.simulate.layers import Layers
 from sarknowlip.simulate.world.district import District
 from sarknowlip.simulate.world.districts.layout import cut, pave, street_grid
 from sarknowlip.simulate.world.districts.placing import (
+    Mask,
     clear_of,
     curb_places,
     edge_footprints,
@@ -56,7 +60,7 @@ def fill(district: District) -> Layers:
     return plot.layers("garden")
 
 
-def _houses(plot: Plot, lots: Boxes, upper: np.ndarray, joined: np.ndarray) -> Boxes:
+def _houses(plot: Plot, lots: Boxes, upper: Mask, joined: Mask) -> Boxes:
     """Return a house in each lot: near the street, which lies below lower and above upper rows."""
     random, count = plot.random, len(lots)
     width = lots[:, 2] - lots[:, 0]
@@ -70,5 +74,5 @@ def _houses(plot: Plot, lots: Boxes, upper: np.ndarray, joined: np.ndarray) -> B
     return np.stack([start, low, start + long, low + depth], axis=1)
 
 
-def _roofs(plot: Plot, count: int) -> np.ndarray:
+def _roofs(plot: Plot, count: int) -> npt.NDArray[Any]:
     return np.where(plot.random.random(count) < 0.8, "tile_roof", "flat_roof")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import shapely
 
+from sarknowlip.simulate.frame import Floats
 from sarknowlip.simulate.layers import Layers
 from sarknowlip.simulate.world.district import District
 from sarknowlip.simulate.world.districts.layout import bands, crossed, inset
@@ -15,6 +16,8 @@ INNER_M = (76.0, 52.0)
 """Half axes of the oval within the stands; it holds a pitch of 105 m × 68 m."""
 STANDS_M = 32.0
 WALK_M = 9.0
+PARKS_M = 400.0
+"""Car parks lie within this distance of the middle."""
 SMALLEST = 0.35
 """Below this scale there is no stadium, only its car parks."""
 
@@ -37,17 +40,19 @@ def fill(district: District) -> Layers:
         stands = shapely.difference(_ovals(centre, outer), _ovals(centre, inner))
         plot.build(stands, scale * (18.0 + 22.0 * random.random(1)), "stadium", "metal_roof")
         plot.ground(_ovals(centre, 0.93 * inner), "grass", "stadium", turn=0.0)
-    lots = _car_parks(plot, arena)
+    lots = _car_parks(plot, centre, arena)
     plant_trees(plot, 13.0, (2.0, 4.5), 0.35, np.concatenate([lots, arena]))
     return plot.layers("grass")
 
 
-def _car_parks(plot: Plot, arena: Geometries) -> Geometries:
+def _car_parks(plot: Plot, centre: Floats, arena: Geometries) -> Geometries:
     random = plot.random
     u0, v0, u1, v1 = plot.bounds
     us = bands((u0, u1), 95.0, 9.0, 0.1, random)
     vs = bands((v0, v1), 62.0, 9.0, 0.1, random)
     boxes = crossed(us, vs)
+    away = (boxes[:, :2] + boxes[:, 2:]) / 2 - centre
+    boxes = boxes[np.hypot(away[:, 0], away[:, 1]) < PARKS_M]
     boxes = boxes[random.random(len(boxes)) < 0.8]
     ground = shapely.difference(shapely.buffer(plot.area, -4.0), shapely.union_all(arena))
     lots = plot.clipped(rectangles(boxes), ground)
@@ -59,7 +64,7 @@ def _car_parks(plot: Plot, arena: Geometries) -> Geometries:
     return lots
 
 
-def _ovals(centre: np.ndarray, half: np.ndarray) -> Geometries:
+def _ovals(centre: Floats, half: Floats) -> Geometries:
     """Return a superellipse, flatter than an ellipse along its sides, as stands are."""
     angle = np.linspace(0, 2 * np.pi, 64, endpoint=False)
     ring = np.stack([np.cos(angle), np.sin(angle)], axis=1)

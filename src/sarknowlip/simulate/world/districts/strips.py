@@ -35,14 +35,14 @@ def strips_along(plot: Plot, width: float) -> Boxes:
     total = np.cumsum(np.concatenate([np.zeros((1, len(us)), dtype=np.int64), free]), axis=0)
     first, last = _longest_runs(total[rows:] - total[:-rows] == rows)
     middles = (vs[: len(first)] + vs[rows - 1 :]) / 2
-    found = last >= first
+    found = last > first
     first, last, middles = first[found], last[found], middles[found]
     strips = np.stack([us[first], middles - width / 2, us[last], middles + width / 2], axis=1)
     return _shortened(plot, strips)
 
 
 def _longest_runs(free: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int64], ...]:
-    """Return first and last index of the longest run of True in each row; last < first if none."""
+    """Return first and last index of the longest run of True in each row; last = −1 if none."""
     length = np.zeros(len(free), dtype=np.int64)
     best = np.zeros(len(free), dtype=np.int64)
     last = np.full(len(free), -1, dtype=np.int64)
