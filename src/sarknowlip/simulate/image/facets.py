@@ -85,6 +85,8 @@ class Facets:
             self._shade_by_decks(rows, visible, light[1] / light[0])
         surface = self.cells.surface[rows]
         power = self._power(rows, surface, light)
+        if self.cells.depth is not None:
+            top -= self.cells.depth[rows]
         self._splat(window, part, visible & (surface > 0), top, power=power, surface=surface)
         if self.cells.deck is not None and self.cells.deck_surface is not None:
             deck, surface = self.cells.deck[rows], self.cells.deck_surface[rows]

@@ -19,10 +19,13 @@ from sarknowlip.simulate.layers import Buildings, Layers, World, surfaces
 
 TERRAIN_STEP = 4
 """Cells per evaluated terrain height; heights between are interpolated."""
-CROWN_M = 3.0
-"""Lag at which heights of crowns are alike to 1/e, metres: chosen, for crowns 6 m wide."""
+CROWN_M = 4.0
+"""Lag at which heights of crowns are alike to 1/e, metres: chosen, for crowns 8 m wide."""
 CROWN_LIMIT = 3.0
 """Crowns differ from the mean by at most so many standard deviations."""
+
+DEPTH_M = 2.0
+"""Mean depth below a canopy's top from which power returns (exponential), metres: chosen."""
 
 _EDGE_M = 3.0
 """Width over which the edge of a canopy rises, metres: chosen, half a crown."""
@@ -39,7 +42,8 @@ class Cells:
         patch: Which cells.
         surface: Ids of what is on top: ground, or roofs of solid bodies.
         terrain: Ellipsoidal height of the ground, metres.
-        canopy: Height of plants above it, metres.
+        canopy: Height of plants above it, metres; None without any.
+        depth: How far below the top of the plants a cell's power comes from, metres.
         roof: Height of solid bodies above it, metres; 0 where there are none.
         deck: Height of a bridge's deck above the ground, 0 where there is none.
         clearance: Height of the deck's underside.
@@ -51,6 +55,7 @@ class Cells:
     surface: npt.NDArray[np.uint8]
     terrain: Floats32
     canopy: Floats32 | None
+    depth: Floats32 | None
     roof: Floats32
     deck: Floats32 | None
     clearance: Floats32 | None
@@ -107,6 +112,7 @@ def cells(world: World, layers: Layers, patch: Patch, texture: Texture | None) -
     body, (roof, roof_surface) = _bodies(patch, solid, ("height", "surface"))
     on_ground = body == 0
     canopy = _canopy(patch, world.seed, np.where(on_ground, surface, 0))
+    depth = None if canopy is None else _depth(patch, world.seed, canopy)
     surface = np.where(on_ground, surface, roof_surface).astype(np.uint8)
     if factor is not None:
         factor[~on_ground] = 1.0
@@ -119,6 +125,7 @@ def cells(world: World, layers: Layers, patch: Patch, texture: Texture | None) -
         surface,
         terrain.astype(np.float32),
         canopy,
+        depth,
         roof,
         deck,
         clearance,
@@ -158,6 +165,12 @@ def _canopy(patch: Patch, seed: int, surface: npt.NDArray[np.intp]) -> Floats32 
     height = np.maximum(height + deviation[surface] * crowns, 0.0).astype(np.float32)
     width = round(_EDGE_M / patch.lattice.posting_m)
     return np.asarray(uniform_filter(height, width, mode="nearest")) if width > 1 else height
+
+
+def _depth(patch: Patch, seed: int, canopy: Floats32) -> Floats32:
+    field = SmoothField.of(seed, "depth", 0.0, patch.lattice.posting_m)
+    depth = gamma_table(1.0)[field.on(patch)] * np.float32(DEPTH_M)
+    return np.asarray(np.minimum(depth, canopy))
 
 
 def _canopies() -> tuple[Floats32, Floats32]:
