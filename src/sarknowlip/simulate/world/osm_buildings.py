@@ -2,13 +2,14 @@
 
 Heights: `height`, else `building:levels` storeys, else a number of storeys drawn for the building
 from those of its kind. Parts of buildings (https://wiki.openstreetmap.org/wiki/Simple_3D_Buildings)
-take the place of the ground they stand on: of an outline only what no part covers is kept, of
-parts above each other the higher one, so that no ground is covered twice.
+take the place of the ground they stand on: of an outline only what no part covers is kept. Of
+bodies that still overlap (parts above each other, buildings mapped twice) the higher one is kept
+there, so that no ground is covered twice.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -49,12 +50,17 @@ class Bodies:
 def map_bodies(content: MapContent, bounds: Bounds, rules: TagRules, seed: int) -> Bodies:
     """Return buildings, then bridges, each ordered by uid."""
     outlines = _rest_of_outlines(content, rules.buildings)
-    parts = _without_overlap(content.parts, seed, rules.buildings)
-    buildings = [
-        _buildings(things, shapes, bounds, rules.buildings, seed)
-        for things, shapes in ((content.buildings, outlines), (content.parts, parts))
-    ]
-    return _concat([*buildings, _bridges(content, bounds, rules)])
+    parts = np.array(content.parts.geometry, dtype=object)
+    buildings = _concat(
+        [
+            _buildings(things, shapes, bounds, rules.buildings, seed)
+            for things, shapes in ((content.buildings, outlines), (content.parts, parts))
+        ]
+    )
+    smallest = rules.buildings.smallest_m2
+    return _concat(
+        [_separate(_without_overlap(buildings), smallest), _bridges(content, bounds, rules)]
+    )
 
 
 def building_height(tags: Tags, uid: int, area: float, rules: BuildingRules, seed: int) -> float:
@@ -115,25 +121,18 @@ def _rest_of_outlines(content: MapContent, rules: BuildingRules) -> Geometries:
     return polygonal(shapes)
 
 
-def _without_overlap(parts: Things[None], seed: int, rules: BuildingRules) -> Geometries:
-    """Return parts less the higher (of equal ones: earlier) parts that stand on their ground."""
-    shapes = np.array(parts.geometry, dtype=object)
-    if not len(shapes):
-        return shapes
-    heights = np.array(
-        [
-            building_height(tags, uid, shape.area, rules, seed)
-            for tags, uid, shape in zip(parts.tags, parts.uids, shapes, strict=True)
-        ]
-    )
+def _without_overlap(bodies: Bodies) -> Bodies:
+    """Return bodies less the higher (of equal ones: earlier) bodies that stand on their ground."""
+    shapes, height = bodies.geometry, bodies.height
     one, other = shapely.STRtree(shapes).query(shapes, predicate="intersects")
-    above = (heights[other] > heights[one]) | ((heights[other] == heights[one]) & (other < one))
-    one, other, cut = one[above], other[above], shapes.copy()
+    above = (height[other] > height[one]) | ((height[other] == height[one]) & (other < one))
+    one, other = one[above], other[above]
+    cut = np.array(shapes, dtype=object)
     for index in np.unique(one):
         cut[index] = shapely.difference(
             shapes[index], shapely.union_all(shapes[other[one == index]])
         )
-    return polygonal(cut)
+    return replace(bodies, geometry=polygonal(cut))
 
 
 def _buildings(
@@ -150,7 +149,7 @@ def _buildings(
         ]
     )
     canopy = np.array([tags.get("building") in ("roof", "carport") for tags in things.tags])
-    bodies = Bodies(
+    return Bodies(
         uid=uids,
         geometry=clipped(shapes, bounds),
         base=np.where(canopy, np.maximum(height - rules.canopy_m, 0.0), 0.0),
@@ -158,7 +157,6 @@ def _buildings(
         surface=np.array([surface_id(roof(tags, rules)) for tags in things.tags], np.uint8),
         kind=np.array([building_kind(tags, rules) for tags in things.tags], dtype=object),
     )
-    return _separate(bodies, rules.smallest_m2)
 
 
 def _bridges(content: MapContent, bounds: Bounds, rules: TagRules) -> Bodies:
