@@ -9,6 +9,7 @@ there, so that no ground is covered twice.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -112,8 +113,8 @@ def _rest_of_outlines(content: MapContent, rules: BuildingRules) -> Geometries:
     if not len(shapes) or not len(parts):
         return shapes
     outline, part = shapely.STRtree(parts).query(shapes, predicate="intersects")
-    for index in np.unique(outline):
-        covered = shapely.union_all(parts[part[outline == index]])
+    for index, standing in _grouped(outline, part):
+        covered = shapely.union_all(parts[standing])
         # Parts are drawn along the outline by hand: slivers between the two are no building.
         rest = shapely.difference(shapes[index], covered)
         rest = shapely.intersection(shapely.buffer(shapely.buffer(rest, -0.5), 0.6), rest)
@@ -128,10 +129,8 @@ def _without_overlap(bodies: Bodies) -> Bodies:
     above = (height[other] > height[one]) | ((height[other] == height[one]) & (other < one))
     one, other = one[above], other[above]
     cut = np.array(shapes, dtype=object)
-    for index in np.unique(one):
-        cut[index] = shapely.difference(
-            shapes[index], shapely.union_all(shapes[other[one == index]])
-        )
+    for index, higher in _grouped(one, other):
+        cut[index] = shapely.difference(shapes[index], shapely.union_all(shapes[higher]))
     return replace(bodies, geometry=polygonal(cut))
 
 
@@ -225,6 +224,14 @@ def _separate(bodies: Bodies, smallest: float) -> Bodies:
         surface=bodies.surface[owner],
         kind=bodies.kind[owner],
     )
+
+
+def _grouped(one: Ints, other: Ints) -> Iterator[tuple[int, Ints]]:
+    """Yield each value of `one` with the values of `other` that go with it."""
+    order = np.argsort(one, kind="stable")
+    values, first = np.unique(one[order], return_index=True)
+    for value, members in zip(values, np.split(other[order], first[1:]), strict=False):
+        yield int(value), members
 
 
 def _concat(parts: list[Bodies]) -> Bodies:

@@ -38,6 +38,14 @@ _WAKE_LENGTHS, _LONGEST_WAKE_M = 10.0, 1500.0
 _SPEED = (3.0, 9.0)
 _ROOM_M = 60.0
 
+_TOWN_SHIPS = ("ferry", "cruise", "fishing", "tug")
+"""What moors at quays away from ports."""
+
+_INLAND_SHIPS = ("fishing", "tug")
+"""What sails on lakes, rivers and canals."""
+
+_NEAR_PORT_M = 50.0
+
 
 @dataclass(frozen=True)
 class _Vessel:
@@ -50,9 +58,12 @@ class _Vessel:
     height: float
 
     @classmethod
-    def drawn(cls, uid: int, seed: int, longest: float = np.inf) -> _Vessel | None:
-        """Return a ship of a class no longer than some metres, None if there is no such class."""
-        classes = tuple(c for c in target_classes("ship") if c.length[1] <= longest)
+    def drawn(
+        cls, uid: int, seed: int, subclasses: tuple[str, ...], longest: float = np.inf
+    ) -> _Vessel | None:
+        """Return a ship no longer than some metres of some subclasses (none: all), or None."""
+        ships = target_classes("ship", *subclasses)
+        classes = tuple(ship for ship in ships if ship.length[1] <= longest)
         if not classes:
             return None
         which, size = (keyed.uniform(seed, f"osm/{what}", [uid]) for what in ("class", "size"))
@@ -108,6 +119,11 @@ class _Water:
         middle = rows[shapely.intersects(self.regions.geometry[rows], shape.centroid)]
         return free, int(middle[-1]) if len(middle) else -1
 
+    def is_sea(self, centre: Any) -> bool:
+        """Tell whether a place lies in the sea."""
+        rows = self.tree.query(shapely.Point(centre), predicate="intersects")
+        return bool((self.regions.function[rows] == "sea").any())
+
     def take(self, hull: BaseGeometry, room: float) -> Regions | None:
         """Return the water (one row) a hull is put into, None if there is no room for it."""
         if not area_of(self.bounds).contains_properly(hull):
@@ -147,12 +163,14 @@ def ships(
     return Targets.concat(targets), Regions.concat([wake for _, wake in moving])
 
 
-def _berth_edges(regions: Regions, water: _Water) -> Iterator[tuple[int, LineString]]:
-    """Yield straight shores where ships moor, with the uid of their quay or port."""
+def _berth_edges(regions: Regions, water: _Water) -> Iterator[tuple[int, bool, LineString]]:
+    """Yield straight shores where ships moor: uid of quay or port, whether at a port, edge."""
     quay = (regions.order == ORDER["shore"]) & (regions.function == "quay")
     port = (regions.order == ORDER["district"]) & (regions.function == "port")
+    ports = shapely.STRtree(regions.geometry[port])
     for index in np.flatnonzero(quay | port):
         shape = regions.geometry[index]
+        at_port = len(ports.query(shape, predicate="dwithin", distance=_NEAR_PORT_M)) > 0
         reach = shape.buffer(_SHORE_M)
         if not len(water.tree.query(reach, predicate="intersects")):
             continue
@@ -163,12 +181,12 @@ def _berth_edges(regions: Regions, water: _Water) -> Iterator[tuple[int, LineStr
         for line in lines[shapely.get_type_id(lines) == 1]:
             for start, end in itertools.pairwise(shapely.get_coordinates(line)):
                 if np.hypot(*(end - start)) >= _SHORTEST_BERTH_M:
-                    yield int(regions.uid[index]), LineString([start, end])
+                    yield int(regions.uid[index]), at_port, LineString([start, end])
 
 
 def _moored(
     owner: int,
-    edges: list[tuple[int, LineString]],
+    edges: list[tuple[int, bool, LineString]],
     water: _Water,
     config: TrafficConfig,
     seed: int,
@@ -176,13 +194,14 @@ def _moored(
     """Return ships moored along straight shores, on whichever side there is water."""
     placed, berths = [], itertools.count(owner + FIRST_SERIAL)
     last = owner + ROWS_PER_FEATURE
-    for _, edge in edges:
+    for _, at_port, edge in edges:
+        kinds = () if at_port else _TOWN_SHIPS
         start, end = shapely.get_coordinates(edge)
         tangent = (end - start) / edge.length
         heading = float(np.degrees(np.arctan2(*tangent)))
         at = 0.0
         while at + _SHORTEST_BERTH_M <= edge.length and (uid := next(berths)) < last:
-            ship = _Vessel.drawn(uid, seed, edge.length - at)
+            ship = _Vessel.drawn(uid, seed, kinds, edge.length - at)
             if ship is None or keyed.uniform(seed, "osm/berth", uid) >= config.moored:
                 at += _FREE_BERTH_M
                 continue
@@ -206,14 +225,14 @@ def _under_way(
     placed, wakes = [], []
     for place in range(_PLACES):
         uid = made_uid(_SHIP, *cell) + place
-        ship = _Vessel.drawn(uid, seed)
-        if ship is None or keyed.uniform(seed, "osm/sails", uid) >= share:
+        if keyed.uniform(seed, "osm/sails", uid) >= share:
             continue
         shift = [float(keyed.uniform(seed, f"osm/{axis}", uid)) for axis in "xy"]
         centre = (np.array(cell) + np.array(shift)) * CELL_M
+        ship = _Vessel.drawn(uid, seed, () if water.is_sea(centre) else _INLAND_SHIPS)
         heading = 360.0 * float(keyed.uniform(seed, "osm/heading", uid))
-        row = water.take(ship.hull(centre, heading), _ROOM_M)
-        if row is None:
+        row = None if ship is None else water.take(ship.hull(centre, heading), _ROOM_M)
+        if ship is None or row is None:
             continue
         speed = _SPEED[0] + (_SPEED[1] - _SPEED[0]) * float(keyed.uniform(seed, "osm/speed", uid))
         placed.append(ship.at(centre, heading, speed, row))
