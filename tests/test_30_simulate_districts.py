@@ -487,6 +487,8 @@ def test_turbines_keep_four_rotors_apart_and_face_one_wind() -> None:
     layers = fill(district("wind_farm", [(0, 0), (2600, -200), (2900, 1900), (200, 2000)]))
     turbines = layers.targets.take(layers.targets.kind == "wind_turbine")
     assert len(turbines) >= 8
+    roads = layers.regions.geometry[layers.regions.function == "road"]
+    assert not len(shapely.STRtree(layers.buildings.geometry).query(roads, "intersects")[0])
     assert len(set(turbines.length)) == 1
     assert len(set(turbines.heading)) == 1
     points = np.stack([turbines.x, turbines.y], axis=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import shapely
 
 from sarknowlip.simulate.frame import Floats
 from sarknowlip.simulate.layers import Layers
@@ -35,10 +36,13 @@ def fill(district: District) -> Layers:
     one = model.take(np.zeros(count, dtype=np.int64))
     turbines = Drawn(one.subclass, one.length, one.width, np.round(one.height, 1))
     plot.put("wind_turbine", places, turbines, 360.0 * random.random())
+    open_ground = shapely.difference(
+        plot.area, shapely.union_all(shapely.buffer(plot.built(), 3.0))
+    )
     for row in np.unique(places[:, 1]):
         stands = places[places[:, 1] == row, 0]
         track = np.array([[stands.min() - 4.0, row + 8.0, stands.max() + 4.0, row + 12.5]])
-        plot.ground(plot.clipped(rectangles(track)), "gravel", "road", "road", 0.0)
+        plot.ground(plot.clipped(rectangles(track), open_ground), "gravel", "road", "road", 0.0)
     pads = plot.clipped(discs(places, np.full(count, 14.0), 16))
     plot.ground(pads, "gravel", order="road")
     return plot.layers("grass")
