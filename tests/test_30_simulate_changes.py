@@ -268,6 +268,25 @@ def test_ships_stay_in_water_and_apart() -> None:
     assert len(wakes) == (ships.speed > 0).sum()
 
 
+def test_the_far_end_of_a_new_long_wake_is_seen() -> None:
+    """The ship is 4 km from the window, in another cell, and only its wake reaches it."""
+    bounds = local_bounds(9000, 3000)
+    wake = shapely.box(WEST + 2100, SOUTH + 1495, WEST + 6100, SOUTH + 1505)
+    parts = [
+        region(2, rectangle(0, 0, 9000, 3000), "sea", "sea", "water"),
+        region(3, wake, "ship_wake", "wake", "wake", parent=30),
+        target(30, "ship", 2000, 1500, 190, 25, heading=270.0, speed=8.0),
+    ]
+    world = HandWorld(layers(*parts), bounds=bounds)
+    what = Changes(ships_arrived=1.0)
+    new = [c for c in ChangedWorld(world, what).changes() if c.after == "ship_wake"]
+    assert len(new) == 1
+    east, south = new[0].geometry.bounds[2], new[0].geometry.bounds[1]
+    window = Bounds(east - 5.0, south - 5.0, east + 5.0, south + 20.0)
+    seen = ChangedWorld(world, what).layers(window).regions
+    assert new[0].uid in seen.uid
+
+
 def test_all_ships_may_leave() -> None:
     world = ChangedWorld(town(), Changes(ships_left=1.0))
     found = everything(world)

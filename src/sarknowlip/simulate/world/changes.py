@@ -279,7 +279,7 @@ class ChangedWorld:
     def _new_on_land(self, bounds: Bounds) -> Iterator[Layers]:
         """Yield new buildings and flooded ground of all cells that meet bounds."""
         if self.what.new_buildings > 0:
-            for i, j in cells_in(bounds.padded(sites.SITE_M), sites.CELL_M):
+            for i, j in cells_in(bounds, sites.CELL_M):
                 yield Layers(Regions.empty(), self._sites.cell(i, j)[0], Targets.empty())
         if self._flood is not None:
             for i, j in cells_in(bounds, flood.CELL_M):

@@ -22,7 +22,7 @@ from sarknowlip.simulate.world.painted import area_of, on_top, outlines, rectang
 
 CELL_M = 960.0
 SITE_M = 120.0
-"""Distance of sites; a cell has a whole number of them."""
+"""Distance of sites; a cell has a whole number of them, and no building leaves its site."""
 JITTER_M = 12.0
 STRIP_M = 8.0
 """Open ground kept around a new building."""
@@ -67,7 +67,7 @@ class Sites:
         columns, rows = columns[chosen], rows[chosen]
         x = (columns + 0.5) * SITE_M + self._between("x", -JITTER_M, JITTER_M, columns, rows)
         y = (rows + 0.5) * SITE_M + self._between("y", -JITTER_M, JITTER_M, columns, rows)
-        ground = self.world.layers(cell_bounds(i, j, CELL_M).padded(SITE_M))
+        ground = self.world.layers(cell_bounds(i, j, CELL_M))
         useful = np.isin(ground.regions.surface, OPEN)
         useful &= np.isin(ground.regions.function.astype(str), OPEN_FUNCTIONS)
         top = on_top(ground.regions, x, y)
