@@ -9,11 +9,13 @@ SIMULATED.txt. Equal images give equal bytes. There is no quick-look and no copy
 from __future__ import annotations
 
 import binascii
+import errno
 import hashlib
 import logging
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,9 +29,10 @@ from rasterio.control import GroundControlPoint
 from rasterio.errors import RasterioError
 
 import sarknowlip
-from sarknowlip.core.errors import ConfigError, GeometryError, StorageError
+from sarknowlip.core.errors import ConfigError, GeometryError, ProductError, StorageError
 from sarknowlip.core.files import TEMPORARY
 from sarknowlip.core.hashing import tree_sha256
+from sarknowlip.geo.raster import iter_strips
 from sarknowlip.sar.product import Polarization
 from sarknowlip.simulate.formats.safe_annotation import Product, mission, template
 from sarknowlip.simulate.image.radar_grid import GroundRangeGrid
@@ -216,7 +219,7 @@ def _write_band(raster: npt.NDArray[np.floating], root: Path, names: _Names, ind
 def _measure(raster: npt.NDArray[np.floating], path: Path, product: Product) -> tuple[float, float]:
     """Write digital numbers block by block; return their mean and standard deviation."""
     lines, samples = product.geometry.shape
-    count, total, squares, cut = 0, 0.0, 0.0, 0
+    count, total, squares, cut, digest = 0, 0.0, 0.0, 0, 0
     with rasterio.open(
         path, "w", driver="GTiff", width=samples, height=lines, count=1, dtype="uint16",
         gcps=_control_points(product), crs="EPSG:4326", bigtiff="IF_SAFER",
@@ -234,17 +237,24 @@ def _measure(raster: npt.NDArray[np.floating], path: Path, product: Product) -> 
             cut += int((number > HIGHEST).sum())
             number = np.where(np.isnan(sigma), 0, np.clip(number, 1, HIGHEST)).astype(np.uint16)
             target.write(number, 1, window=(rows.indices(lines)[:2], (0, samples)))
+            digest = zlib.crc32(number.tobytes(), digest)
             seen = number[number > 0].astype(np.float64)
             count, total = count + seen.size, total + seen.sum()
             squares += (seen * seen).sum()
-    if (
-        path.stat().st_size < 2 * lines * samples
-    ):  # GDAL may be silent when it closes on a full disk
-        raise OSError(28, "No space left on device")
+    _check_complete(path, digest)
     if cut:
         _LOG.warning("%s: %d pixels are brighter than a digital number can say", path.name, cut)
     mean = total / max(count, 1)
     return mean, float(np.sqrt(max(squares / max(count, 1) - mean**2, 0.0)))
+
+
+def _check_complete(path: Path, digest: int) -> None:
+    """Raise OSError if pixels are missing: on a full disk GDAL may close a file in silence."""
+    found = 0
+    for _, strip in iter_strips(path, BLOCK_LINES, threads=1):
+        found = zlib.crc32(strip.tobytes(), found)
+    if found != digest:
+        raise OSError(errno.EIO, "what was written does not read back")
 
 
 def _control_points(product: Product) -> list[GroundControlPoint]:
@@ -356,7 +366,7 @@ def _tree(root: Path) -> str:
 def _storing(folder: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, RasterioError) as error:
+    except (OSError, RasterioError, ProductError) as error:
         reason = getattr(error, "strerror", None) or str(error.__cause__ or error)
         raise StorageError(
             f"cannot write a SAFE product to {folder}: {reason}",

@@ -29,7 +29,7 @@ from sarknowlip.simulate.sensors.profile import SensorProfile
 TIE_SPACING_M = 200.0
 """Wanted distance of tie points, chosen so that hills a few kilometres wide are resolved."""
 TIES = (11, 41)
-"""Fewest and most tie points along an axis: readers parse them slowly. A genuine product has 10 × 21
+"""Fewest and most tie points along an axis: readers parse them slowly. A genuine one has 10 × 21
 over 250 km."""
 STATE_VECTOR_S = 10.0
 AROUND_S = 60.0
