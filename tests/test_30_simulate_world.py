@@ -12,7 +12,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import shapely
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from shapely.geometry import box
 
@@ -111,6 +111,7 @@ def test_nature_is_as_asked() -> None:
     assert all(c.has_river or c.has_coast for c in seeds)
 
 
+@example(config=WorldConfig(city="Hamburg", seed=49, size_km=1.0, lakes=True))
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(config=configs)
 def test_any_world_is_covered_dry_and_within_its_bounds(config: WorldConfig) -> None:
@@ -181,7 +182,12 @@ def check_heights(config: WorldConfig, plan: Plan) -> None:
     flat = shapely.contains_xy(shapely.union_all([plan.water.sea, plan.water.river]), x, y)
     assert np.allclose(heights[flat], config.base_height_m, atol=1e-9)
     assert heights.min() > config.base_height_m - 1e-9
+    world = box(bounds.west, bounds.south, bounds.east, bounds.north)
+    open_water = shapely.union_all([plan.water.sea, plan.water.river])
+    shore = shapely.get_coordinates(open_water.intersection(world))
+    assert np.allclose(plan.relief(*shore.T), config.base_height_m, atol=1e-9)
     for lake in plan.water.lakes:
+        assert np.ptp(plan.relief(*shapely.get_coordinates(lake).T)) < 1e-9
         inside = heights[shapely.contains_xy(lake, x, y)]
         assert not len(inside) or np.ptp(inside) < 1e-9
     land = heights[~shapely.contains_xy(plan.water.everything, x, y)]
@@ -219,6 +225,7 @@ def test_ten_kilometres_hold_every_function(seed: int, shore: str) -> None:
 
 def test_the_city_grows_outward() -> None:
     plan = city()[0]
+    check_heights(CITY, plan)
     away: dict[str, list[float]] = {}
     for district in plan.districts:
         centre = np.subtract(district.polygon.centroid.coords[0], CITY.bounds().centre)

@@ -77,6 +77,11 @@ class WorldConfig(Config):
         return float(round(self.size_km * 1000.0))
 
     @property
+    def relief_step_m(self) -> float:
+        """Distance of the nodes of the relief, metres: 8 in small worlds, 60 in the largest."""
+        return float(np.clip(self.size_m / 400, 8.0, 60.0))
+
+    @property
     def has_coast(self) -> bool:
         """Whether one side is sea: as set, else three seeds in five."""
         return self._given(self.coast, "coast", 0.6)

@@ -62,8 +62,10 @@ def make_plan(config: WorldConfig) -> Plan:
     layout = Layout.of(config)
     motorway, railway = long_lines(config, layout)
     sites, water = place_sites(config, lay_water(config, layout), motorway, railway)
-    taken = [water.sea, water.river, motorway, railway, *(site.polygon for site in sites)]
-    water = replace(water, lakes=lay_lakes(config, layout, shapely.union_all(taken)))
+    taken = [motorway, railway, *(site.polygon for site in sites)]
+    water = replace(
+        water, lakes=lay_lakes(config, layout, water.everything, shapely.union_all(taken))
+    )
     cells, edges = _cells(config)
     network = build_network(config, edges, (motorway, railway), sites, water)
     fixed = [

@@ -18,11 +18,14 @@ from shapely.geometry.base import BaseGeometry
 from sarknowlip.simulate import keyed
 from sarknowlip.simulate.frame import Bounds, Floats
 from sarknowlip.simulate.world.config import WorldConfig
-from sarknowlip.simulate.world.water import Water
+from sarknowlip.simulate.world.water import LAKE_CELLS, Water
 
 SHORE_CELLS = 3.6
 """Lattice cells around water that stay at its level: the nearest node that is marked as water lies
 up to √½ cells from a point in water, the nodes that weigh on the point up to √8 cells."""
+
+SHORES_CELLS = 2 * (SHORE_CELLS + 1.0)
+"""Cells between two bodies of water whose flat surroundings just don't meet."""
 
 OUTSIDE_M = 1000.0
 """How far terrain goes on beyond the world before it is continued from its edge, metres."""
@@ -90,7 +93,7 @@ def shape_relief(config: WorldConfig, water: Water) -> Field:
     shores to hills. Over the land of the world the standard deviation is `relief_m`.
     """
     bounds = config.bounds()
-    step = float(np.clip(config.size_m / 400, 8.0, 60.0))
+    step = config.relief_step_m
     wide = bounds.padded(step * np.ceil(OUTSIDE_M / step))
     y, x = np.meshgrid(
         np.arange(wide.south, wide.north + step / 2, step),
@@ -110,7 +113,7 @@ def shape_relief(config: WorldConfig, water: Water) -> Field:
     lakes = np.zeros(x.shape, dtype=np.int64)
     for number, lake in enumerate(water.lakes, start=1):
         lakes[_marked([lake], x, y, step)] = number
-    heights = _hollowed(heights, lakes, rise / 2)
+    heights = _hollowed(heights, lakes, level_water, rise / 2)
     inside = (np.abs(x - bounds.centre[0]) <= config.size_m / 2) & (
         np.abs(y - bounds.centre[1]) <= config.size_m / 2
     )
@@ -135,8 +138,13 @@ def _away(water: npt.NDArray[np.bool_], rise: float) -> Floats:
     return np.asarray(t * t * (3 - 2 * t))
 
 
-def _hollowed(heights: Floats, lakes: npt.NDArray[np.int64], rise: float) -> Floats:
-    """Return heights with each lake (numbered from 1) flat at the lowest height of its shore."""
+def _hollowed(
+    heights: Floats, lakes: npt.NDArray[np.int64], sea: npt.NDArray[np.bool_], rise: float
+) -> Floats:
+    """Return heights with each lake (numbered from 1) flat at the lowest height of its shore.
+
+    The levels of lakes fade out toward sea and river, over the distance that lakes keep from them.
+    """
     if not lakes.any():
         return heights
     numbers = np.arange(lakes.max() + 1)
@@ -144,5 +152,6 @@ def _hollowed(heights: Floats, lakes: npt.NDArray[np.int64], rise: float) -> Flo
     nearest = ndimage.distance_transform_edt(
         lakes == 0, return_distances=False, return_indices=True
     )
-    level = levels[lakes[tuple(nearest)]]
-    return np.asarray(level + (heights - level) * _away(lakes > 0, rise))
+    level = levels[lakes[tuple(nearest)]] * _away(sea, LAKE_CELLS - SHORES_CELLS)
+    away = _away(lakes > 0, rise)
+    return np.asarray(level + (heights - level) * away)

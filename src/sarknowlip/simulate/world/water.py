@@ -17,6 +17,10 @@ from sarknowlip.simulate.world.config import WorldConfig
 NOTHING = Polygon()
 
 
+LAKE_CELLS = 17.0
+"""How far lakes keep from sea and river, in steps of the relief: room for a slope between them."""
+
+
 @dataclass(frozen=True)
 class Layout:
     """A frame turned so that u points to the sea (or down the river) and v along the coast.
@@ -104,25 +108,28 @@ def lay_water(config: WorldConfig, layout: Layout) -> Water:
     return Water(sea.intersection(around), river, (), coast, line, width)
 
 
-def lay_lakes(config: WorldConfig, layout: Layout, taken: BaseGeometry) -> tuple[Polygon, ...]:
-    """Return lakes clear of what is taken, of the centre and of the world's edge."""
+def lay_lakes(
+    config: WorldConfig, layout: Layout, wet: BaseGeometry, taken: BaseGeometry
+) -> tuple[Polygon, ...]:
+    """Return lakes clear of other water, of what is taken, the centre and the world's edge."""
     if not config.has_lakes:
         return ()
     bounds, seed = config.bounds(), config.own_seed
     wanted = 1 + round(bounds.area_km2 / 45)
     inner = rectangle(bounds.padded(-0.02 * config.size_m))
-    clear = 0.03 * config.size_m
-    keep_out = taken.buffer(clear, quad_segs=2)
-    centre = shapely.Point(layout.centre).buffer(0.16 * config.size_m)
+    clear = LAKE_CELLS * config.relief_step_m
+    keep_out = wet.buffer(clear, quad_segs=2).union(taken.buffer(0.01 * config.size_m))
+    shapely.prepare(keep_out)
+    centre = shapely.Point(bounds.centre).buffer(0.16 * config.size_m)
     lakes: list[Polygon] = []
     for attempt in range(60 * wanted):
         x, y, size = keyed.uniform(seed, "lake/place", attempt, np.arange(3))
         radius = float(np.clip((0.018 + 0.025 * size**2) * config.size_m, 35.0, 800.0))
         place = bounds.west + x * bounds.width, bounds.south + y * bounds.height
         lake = _blob(seed, attempt, place, radius)
-        if not inner.contains(lake) or lake.intersects(centre) or lake.intersects(keep_out):
+        if not inner.contains(lake) or lake.intersects(centre) or keep_out.intersects(lake):
             continue
-        if any(lake.distance(other) < 2 * clear for other in lakes):
+        if any(lake.distance(other) < clear for other in lakes):
             continue
         lakes.append(lake)
         if len(lakes) == wanted:
