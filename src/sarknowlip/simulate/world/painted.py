@@ -18,6 +18,9 @@ ROUND_KINDS = ("storage_tank", "wind_turbine")
 CIRCLE_SEGMENTS = 8
 """Straight pieces per quarter of a circle."""
 
+SQUARE_M = 100.0
+"""Edge of the squares in which overlapping regions are told apart."""
+
 WATER = tuple(surface_id(name) for name in ("sea", "inland_water", "ship_wake"))
 """Surfaces that are open water."""
 
@@ -102,17 +105,18 @@ def visible_by_surface(regions: Regions, area: BaseGeometry) -> Iterator[tuple[i
         area: Polygon or multipolygon.
     """
     pieces: dict[int, list[BaseGeometry]] = {}
-    rest = area
-    for row in reversed(range(len(regions))):
-        if rest.is_empty:
-            break
-        shape = regions.geometry[row]
-        if not rest.intersects(shape):
-            continue
-        piece = polygons_of(rest.intersection(shape))
-        if not piece.is_empty:
-            pieces.setdefault(int(regions.surface[row]), []).append(piece)
-            rest = polygons_of(rest.difference(shape))
+    tree = shapely.STRtree(regions.geometry)
+    # A part at a time: what is left of a large area grows ever more corners and slow to cut.
+    for part in _squares(area):
+        rest = part
+        for row in np.sort(tree.query(part, "intersects"))[::-1]:
+            shape = regions.geometry[row]
+            piece = polygons_of(rest.intersection(shape))
+            if not piece.is_empty:
+                pieces.setdefault(int(regions.surface[row]), []).append(piece)
+                rest = polygons_of(rest.difference(shape))
+            if rest.is_empty:
+                break
     for surface in sorted(pieces):
         yield surface, polygons_of(shapely.union_all(pieces[surface]))
 
@@ -123,6 +127,21 @@ def polygons_of(geometry: BaseGeometry) -> BaseGeometry:
         return geometry
     parts = shapely.get_parts(shapely.get_parts(geometry))
     return shapely.union_all(parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON])
+
+
+def _squares(area: BaseGeometry) -> list[BaseGeometry]:
+    """Return an area cut along the lines of a square grid."""
+    if area.is_empty:
+        return []
+    west, south, east, north = np.floor(np.array(area.bounds) / SQUARE_M) * SQUARE_M
+    x, y = np.meshgrid(
+        np.arange(west, east + SQUARE_M, SQUARE_M), np.arange(south, north + SQUARE_M, SQUARE_M)
+    )
+    squares = shapely.box(x.ravel(), y.ravel(), x.ravel() + SQUARE_M, y.ravel() + SQUARE_M)
+    shapely.prepare(area)
+    cut = shapely.intersection(squares[shapely.intersects(area, squares)], area)
+    parts = [polygons_of(part) for part in cut]
+    return [part for part in parts if not part.is_empty]
 
 
 def _within(shapes: npt.NDArray[Any], area: BaseGeometry) -> npt.NDArray[Any]:
