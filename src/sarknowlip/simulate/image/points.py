@@ -14,7 +14,7 @@ from sarknowlip.simulate.image.ground import Cells, Floats32
 from sarknowlip.simulate.image.response import REACH, ImpulseResponse
 from sarknowlip.simulate.image.speckle import Complex
 
-REACHES = (5, REACH, 16, 32)
+REACHES = (3, 5, REACH, 16, 32)
 """Half-widths of responses, resolution cells; strong points get the wider ones."""
 
 _BESIDE = 1.5
@@ -80,7 +80,7 @@ class PointImage:
 
     def add_to(
         self,
-        fields: Complex,
+        fields: npt.NDArray[np.complexfloating],
         place: tuple[int, int],
         points: Scatterers,
         density: Floats,
@@ -89,7 +89,7 @@ class PointImage:
         """Add responses whose summed power over pixel area is the points' RCS.
 
         Args:
-            fields: Shape (looks, P, rows, columns), complex128, √σ⁰; changed in place.
+            fields: Shape (looks, P, rows, columns), √σ⁰; changed in place.
             place: Row and column of the first pixel.
             points: In any place; those out of reach add nothing.
             density: Pixels per square metre of the reference plane at each point, shape (n,).
@@ -132,7 +132,7 @@ class PointImage:
 
     def _stamp(
         self,
-        fields: Complex,
+        fields: npt.NDArray[np.complexfloating],
         place: tuple[int, int],
         rows: Floats,
         columns: Floats,
@@ -142,6 +142,7 @@ class PointImage:
     ) -> None:
         centre_row, centre_column = np.rint(rows), np.rint(columns)
         stamps = self.response.around(rows - centre_row, columns - centre_column, reach)
+        stamps, amplitudes = stamps.astype(np.float32), amplitudes.astype(fields.dtype)
         half = stamps.shape[1] // 2, stamps.shape[2] // 2
         first_row = centre_row.astype(np.intp) - place[0] - half[0]
         first_column = centre_column.astype(np.intp) - place[1] - half[1]

@@ -54,9 +54,16 @@ class SmoothField:
     def of(cls, seed: int, stream: str, length_m: float, posting_m: float) -> SmoothField:
         """Return the field whose autocorrelation is 1/e at a lag, for cells of a posting.
 
-        Where the lag is less than the posting, cells are independent.
+        Where nodes would be less than two cells apart, cells are independent.
         """
-        return cls(seed, stream, max(length_m / _FALL, posting_m), max(length_m / 5.0, posting_m))
+        if length_m / _FALL < 2.0 * posting_m:
+            return cls(seed, stream, posting_m, posting_m)
+        return cls(seed, stream, length_m / _FALL, max(length_m / 4.0, posting_m))
+
+    @property
+    def resolved(self) -> bool:
+        """Whether cells follow the field's shape instead of being independent."""
+        return self.node_m > self.step_m
 
     def on(self, patch: Patch) -> Levels:
         """Return its levels on the cells of a patch."""
@@ -83,7 +90,7 @@ class SmoothField:
 
     def _samples(self, i: npt.NDArray[np.int64], j: npt.NDArray[np.int64]) -> Levels:
         """Return levels at y = (i + ½) step, x = (j + ½) step, shape (len(i), len(j))."""
-        if self.node_m == self.step_m:
+        if not self.resolved:
             return _levels(self._white(int(i[0]), int(j[0]), (len(i), len(j))))
         ratio = self.step_m / self.node_m
         first_y, weights_y = _spline((i + 0.5) * ratio)
@@ -97,8 +104,13 @@ class SmoothField:
         return np.ascontiguousarray(_levels(np.asarray(field)).T)
 
     def _white(self, row: int, column: int, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
-        field = keyed.complex_noise(self.seed, f"field/{self.stream}", row, column, shape)
-        return np.asarray(field.real * np.float32(np.sqrt(2.0)))
+        # Real and imaginary parts are neighbouring columns.
+        first, last = column // 2, -(-(column + shape[1]) // 2)
+        stream = f"field/{self.stream}"
+        pairs = keyed.complex_noise(self.seed, stream, row, first, (shape[0], last - first))
+        start = column - 2 * first
+        values = pairs.view(np.float32)[:, start : start + shape[1]]
+        return np.asarray(values * np.float32(np.sqrt(2.0)))
 
 
 def deviates(levels: Levels) -> npt.NDArray[np.float32]:

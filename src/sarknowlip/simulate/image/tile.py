@@ -72,7 +72,7 @@ def render_tile(scene: Scene, tile: Tile) -> npt.NDArray[np.complex64] | npt.NDA
     diffuse, corners = _structures(scene, layers.buildings, content)
     _add_diffuse(window, take(diffuse, seen(diffuse, content, shadow)), nodes, copol)
     looks = len(scene.weights)
-    coherent = np.zeros((looks, len(scene.polarizations), *tile.shape), dtype=np.complex128)
+    coherent = np.zeros((looks, len(scene.polarizations), *tile.shape), dtype=np.complex64)
     image = PointImage(
         scene.geometry,
         scene.response,
@@ -235,7 +235,7 @@ def _add_diffuse(
 
 
 def _pixels(
-    scene: Scene, tile: Tile, window: Window, coherent: Complex, blur: Blur
+    scene: Scene, tile: Tile, window: Window, coherent: npt.NDArray[np.complex64], blur: Blur
 ) -> npt.NDArray[np.complex64] | npt.NDArray[np.float32]:
     count = len(scene.polarizations)
     signal = window.values[:count]
@@ -267,7 +267,11 @@ def _pixels(
 
 
 def _mean(
-    scene: Scene, power: Floats, pairs: tuple[Pair, ...], coherent: Complex, blur: Blur
+    scene: Scene,
+    power: Floats,
+    pairs: tuple[Pair, ...],
+    coherent: npt.NDArray[np.complex64],
+    blur: Blur,
 ) -> npt.NDArray[np.complex64] | npt.NDArray[np.float32]:
     """Return the mean over speckle: power through the squared response, plus coherent points."""
     soft = Blur(blur.kernel**2, blur.shape)
