@@ -125,12 +125,12 @@ def test_nearest_equals_the_plain_search(graph: SpatialGraph, k: int) -> None:
     st.integers(3, 8),
     st.floats(0, 179.9),
     st.floats(20, 200),
-    st.lists(st.floats(-0.5, 0.5), min_size=8, max_size=8),
+    st.lists(st.floats(-0.9, 0.9), min_size=8, max_size=8),
 )
 def test_rows_at_any_angle_are_found(
     n: int, angle: float, spacing: float, offs: list[float]
 ) -> None:
-    """Members up to 0.5 m off a line; even the best line of any few of them is within 2 m."""
+    """Members up to 0.9 m off a line: the best line of all is within 2 m of each."""
     along = np.array([np.sin(np.radians(angle)), np.cos(np.radians(angle))])
     across = np.array([along[1], -along[0]])
     parts = [
