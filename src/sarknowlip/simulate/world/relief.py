@@ -27,6 +27,9 @@ up to √½ cells from a point in water, the nodes that weigh on the point up to
 SHORES_CELLS = 2 * (SHORE_CELLS + 1.0)
 """Cells between two bodies of water whose flat surroundings just don't meet."""
 
+SHORTEST_M = 240.0
+"""Wavelength below which hills have no detail, metres: shorter ones would be cliffs (chosen)."""
+
 OUTSIDE_M = 1000.0
 """How far terrain goes on beyond the world before it is continued from its edge, metres."""
 
@@ -104,10 +107,10 @@ def shape_relief(config: WorldConfig, water: Water) -> Field:
         return Field(wide.west, wide.south, step, np.full(x.shape, config.base_height_m))
     hills = np.zeros(x.shape)
     longest = float(np.clip(0.4 * config.size_m, 600.0, 6000.0))
-    for octave in range(5):
+    for octave in range(int(np.log2(longest / SHORTEST_M)) + 1):
         field = noise(config.own_seed, f"relief/{octave}", wide, longest / 2**octave)
         hills += field(x, y) * 0.45**octave
-    rise = min(1200.0, 0.12 * config.size_m) / step
+    rise = float(np.clip(0.12 * config.size_m, 300.0, 1200.0)) / step
     level_water = _marked([water.sea, water.river], x, y, step)
     heights = np.log1p(np.exp(1.2 * hills + 1.0)) * _away(level_water, rise)
     lakes = np.zeros(x.shape, dtype=np.int64)
