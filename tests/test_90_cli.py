@@ -20,6 +20,11 @@ from sarknowlip.cli import app
 
 SURFACE = {
     "quickstart": {"--out", "--input", "--json"},
+    "simulate": {
+        "--out", "--city", "--osm", "--sensor", "--seed", "--size-km", "--orbit-state", "--look",
+        "--incidence", "--polarizations", "--covariance", "--change", "--relations", "--set",
+        "--workers", "--json",
+    },
     "corpus build": {
         "inputs", "--out", "--tile-px", "--gsd", "--placement", "--block-km", "--max-nodata",
         "--quantity", "--units", "--polarizations", "--crs", "--dem", "--dem-geoid-m",
@@ -124,6 +129,14 @@ def test_info_lists_what_there_is() -> None:
         (["quickstart", "--input", "absent", "--out", "q"], "no such input: absent"),
         (["quickstart", "--out", "file/q"], "cannot write file/q"),
         (["corpus", "build", "in", "--out", "file/c"], "cannot write file/c/.build/lock: Not a di"),
+        (["simulate", "--out", "s"], "nothing to simulate; name a --city or an --osm extract"),
+        (["simulate", "--city", "Rom", "--out", "s"], "the gazetteer has no 'Rom'; perhaps"),
+        (["simulate", "--city", "Rome", "--sensor", "x", "--out", "s"], "no simulated sensor 'x'"),
+        (["simulate", "--city", "Rome", "--set", "view.x=1", "--out", "s"], "unknown setting"),
+        (["simulate", "--city", "Rome", "--change", "flood=1", "--out", "s"], "invalid change flo"),
+        (["simulate", "--osm", "absent.pbf", "--out", "s"], "absent.pbf"),
+        (["simulate", "--osm", "file", "--out", "s"], "file"),
+        (["simulate", "--city", "Rome", "--size-km", "99", "--out", "s"], "invalid option size_km"),
         (["train", "os:getcwd", "--data", "in", "--out", "r"], "os:getcwd gives no TrainConfig"),
     ],
 )

@@ -38,9 +38,10 @@ app = typer.Typer(
 
 
 def _register() -> None:
-    from sarknowlip.cli import annotate, bench, corpus, info, quickstart, train
+    from sarknowlip.cli import annotate, bench, corpus, info, quickstart, simulate, train
 
     app.command()(quickstart.quickstart)
+    app.command()(simulate.simulate)
     app.add_typer(corpus.app, name="corpus")
     app.command()(annotate.annotate)
     app.command()(annotate.verify)

@@ -198,11 +198,11 @@ def _burn(patch: Patch, geometry: npt.NDArray[Any], values: npt.NDArray[Any], dt
     near = shapely.intersects(shapely.box(*window), geometry)
     geometry, values = geometry[near], values[near]
     grown = bounds.padded(patch.lattice.posting_m)
-    limits = grown.west, grown.south, grown.east, grown.north
-    boxes = shapely.bounds(geometry).reshape(-1, 4)
-    out = (boxes[:, :2] < limits[:2]).any(axis=1) | (boxes[:, 2:] > limits[2:]).any(axis=1)
+    frame = shapely.box(grown.west, grown.south, grown.east, grown.north)
+    out = ~shapely.covers(frame, geometry)
     geometry = geometry.copy()
-    geometry[out] = shapely.clip_by_rect(geometry[out], *limits)
+    # clip_by_rect would be faster, but raises where a ring collapses on the frame.
+    geometry[out] = shapely.intersection(geometry[out], frame)
     shapes = _geojson(shapely.transform(geometry, _to_cells(patch)), values)
     if not shapes:
         return np.zeros(patch.shape, dtype=dtype)
