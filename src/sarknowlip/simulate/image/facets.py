@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from sarknowlip.simulate.frame import Floats
 from sarknowlip.simulate.image.ground import Cells, Floats32
-from sarknowlip.simulate.image.lattice import spread
+from sarknowlip.simulate.image.lattice import Lattice, spread
 from sarknowlip.simulate.image.project import NodeFields, Window
 
 
@@ -76,7 +76,7 @@ class Facets:
         if self.cells.canopy is not None:
             top += self.cells.canopy[rows]
         fall = np.cumsum(cos / sin, axis=1)
-        fall *= self.cells.patch.lattice.posting_m
+        fall *= self.cells.patch.lattice.range_m
         line = top + fall
         ray = np.maximum.accumulate(line, axis=1)
         visible = line >= ray
@@ -101,10 +101,10 @@ class Facets:
         self, rows: slice, surface: npt.NDArray[np.uint8], light: tuple[Floats32, Floats32]
     ) -> npt.NDArray[Any]:
         """Return the radar cross-section per level square metre, shape (P, rows, columns)."""
-        posting = self.cells.patch.lattice.posting_m
+        lattice = self.cells.patch.lattice
         cos, sin = light
         ground = (self.cells.roof[rows] == 0).astype(np.float32)
-        ahead, aside = _slopes(self.cells.terrain, rows, posting)
+        ahead, aside = _slopes(self.cells.terrain, rows, lattice)
         ahead *= ground
         aside *= ground
         stretch = np.sqrt(1 + ahead * ahead + aside * aside)
@@ -112,7 +112,7 @@ class Facets:
         incidence = np.degrees(np.arccos(np.clip(facing / stretch, -1, 1)))
         power = self.reflectivity.power(surface, incidence) * stretch
         if self.cells.canopy is not None:
-            crown, _ = _slopes(self.cells.canopy, rows, posting)
+            crown, _ = _slopes(self.cells.canopy, rows, lattice)
             crown *= ground
             power *= np.maximum(1 + crown * sin / np.maximum(facing, np.float32(1e-3)), 0)
         if self.cells.texture is not None:
@@ -138,7 +138,7 @@ class Facets:
         slant = spread(bend.astype(np.float32), step) * up.astype(np.float32)
         slant += spread(rise.astype(np.float32), step)
         places += slant * up
-        area = self.cells.patch.lattice.posting_m**2
+        area = self.cells.patch.lattice.area_m2
         density = spread((self.nodes.density[part] * area).astype(np.float32), step)
         everything = bool(seen.all())
         weights = power * density
@@ -159,7 +159,7 @@ class Facets:
         assert self.cells.clearance is not None
         deck, under = self.cells.deck[rows], self.cells.clearance[rows]
         i, j = np.nonzero(deck > 0)
-        posting = self.cells.patch.lattice.posting_m
+        posting = self.cells.patch.lattice.range_m
         first = np.ceil(under[i, j] * tan[i, j] / posting).astype(np.intp)
         last = np.floor(deck[i, j] * tan[i, j] / posting).astype(np.intp)
         for shift in range(int(first.min(initial=0)), int(last.max(initial=-1)) + 1):
@@ -167,13 +167,13 @@ class Facets:
             visible[i[hit], j[hit] + shift] = False
 
 
-def _slopes(height: Floats32, rows: slice, posting_m: float) -> tuple[Floats32, Floats32]:
+def _slopes(height: Floats32, rows: slice, lattice: Lattice) -> tuple[Floats32, Floats32]:
     """Return rises per metre along range and azimuth for rows, from central differences."""
     index = np.clip(np.arange(rows.start - 1, rows.stop + 1), 0, len(height) - 1)
     around = height[index]
-    aside = (around[2:] - around[:-2]) / np.float32(2 * posting_m)
+    aside = (around[2:] - around[:-2]) / np.float32(2 * lattice.azimuth_m)
     inner = around[1:-1]
     ahead = np.empty_like(inner)
-    ahead[:, 1:-1] = (inner[:, 2:] - inner[:, :-2]) / np.float32(2 * posting_m)
+    ahead[:, 1:-1] = (inner[:, 2:] - inner[:, :-2]) / np.float32(2 * lattice.range_m)
     ahead[:, 0], ahead[:, -1] = ahead[:, 1], ahead[:, -2]
     return ahead, aside

@@ -164,8 +164,9 @@ def _canopy(patch: Patch, seed: int, surface: npt.NDArray[np.intp]) -> Floats32 
     if field.resolved:
         crowns = np.clip(deviates(field.on(patch)), -CROWN_LIMIT, CROWN_LIMIT)
         height = np.maximum(height + deviation[surface] * crowns, 0.0).astype(np.float32)
-    width = round(_EDGE_M / patch.lattice.posting_m)
-    return np.asarray(uniform_filter(height, width, mode="nearest")) if width > 1 else height
+    lattice = patch.lattice
+    width = [max(1, round(_EDGE_M / edge)) for edge in (lattice.azimuth_m, lattice.range_m)]
+    return np.asarray(uniform_filter(height, width, mode="nearest"))
 
 
 def _depth(patch: Patch, seed: int, canopy: Floats32) -> Floats32:

@@ -21,25 +21,38 @@ _OFF_GRID = (0.35355339, 0.27639320)
 
 @dataclass(frozen=True)
 class Lattice:
-    """Square cells on the ground; cell (i, j) has its centre at (i, j) · `posting_m`.
+    """Equal cells on the ground; cell (i, j) has its centre at (i · `azimuth_m`, j · `range_m`).
 
     Attributes:
         origin: UTM x and y of cell (0, 0).
         look_deg: Direction of ground range, degrees clockwise from grid north.
-        posting_m: Edge of a cell, metres.
+        azimuth_m: Extent of a cell in azimuth, metres.
+        range_m: Extent of a cell in ground range, metres.
     """
 
     origin: tuple[float, float]
     look_deg: float
-    posting_m: float
+    azimuth_m: float
+    range_m: float
 
     @classmethod
-    def over(cls, bounds: Bounds, look_deg: float, posting_m: float) -> Lattice:
-        """Return the lattice of a world's extent."""
+    def over(
+        cls, bounds: Bounds, look_deg: float, azimuth_m: float, range_m: float | None = None
+    ) -> Lattice:
+        """Return the lattice of a world's extent; cells are square unless `range_m` is given."""
         x, y = bounds.centre
-        return cls(
-            (x + _OFF_GRID[0] * posting_m, y + _OFF_GRID[1] * posting_m), look_deg, posting_m
-        )
+        origin = x + _OFF_GRID[0] * azimuth_m, y + _OFF_GRID[1] * azimuth_m
+        return cls(origin, look_deg, azimuth_m, azimuth_m if range_m is None else range_m)
+
+    @property
+    def posting_m(self) -> float:
+        """The longer edge of a cell, metres."""
+        return max(self.azimuth_m, self.range_m)
+
+    @property
+    def area_m2(self) -> float:
+        """Area of a cell."""
+        return self.azimuth_m * self.range_m
 
     @property
     def _turn(self) -> tuple[float, float]:
@@ -48,16 +61,17 @@ class Lattice:
 
     def xy(self, i: npt.ArrayLike, j: npt.ArrayLike) -> tuple[Floats, Floats]:
         """Return UTM metres of fractional cell indices, which are broadcast together."""
-        cos, sin = (part * self.posting_m for part in self._turn)
-        i, j = np.asarray(i, dtype=np.float64), np.asarray(j, dtype=np.float64)
+        cos, sin = self._turn
+        i = np.asarray(i, dtype=np.float64) * self.azimuth_m
+        j = np.asarray(j, dtype=np.float64) * self.range_m
         return self.origin[0] + cos * i + sin * j, self.origin[1] - sin * i + cos * j
 
     def ij(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         """Return fractional cell indices of UTM metres."""
         cos, sin = self._turn
-        dx = (np.asarray(x) - self.origin[0]) / self.posting_m
-        dy = (np.asarray(y) - self.origin[1]) / self.posting_m
-        return cos * dx - sin * dy, sin * dx + cos * dy
+        dx, dy = np.asarray(x) - self.origin[0], np.asarray(y) - self.origin[1]
+        i, j = (cos * dx - sin * dy) / self.azimuth_m, (sin * dx + cos * dy) / self.range_m
+        return i, j
 
 
 @dataclass(frozen=True)

@@ -73,9 +73,10 @@ class Projection:
         )
         reference = self.geometry.reference_height_m - self.heights[1]
         flat = positions[0] + reference * (positions[1] + reference * positions[2])
-        span = 2 * self.step * patch.lattice.posting_m
-        down = (flat[:, 2:, 1:-1] - flat[:, :-2, 1:-1]) / span
-        across = (flat[:, 1:-1, 2:] - flat[:, 1:-1, :-2]) / span
+        lattice = patch.lattice
+        span = 2 * self.step * lattice.azimuth_m, 2 * self.step * lattice.range_m
+        down = (flat[:, 2:, 1:-1] - flat[:, :-2, 1:-1]) / span[0]
+        across = (flat[:, 1:-1, 2:] - flat[:, 1:-1, :-2]) / span[1]
         density = np.abs(down[0] * across[1] - down[1] * across[0])
         inner = x[1:-1, 1:-1], y[1:-1, 1:-1]
         incidence = np.radians(np.asarray(self.geometry.incidence_deg(*inner)))

@@ -21,6 +21,7 @@ from numpy.polynomial import Polynomial
 from sarknowlip.core.errors import GeometryError
 from sarknowlip.simulate.frame import Bounds, Floats, Frame
 from sarknowlip.simulate.image.orbit import EARTH_RADIUS, Orbit, local_axes
+from sarknowlip.simulate.image.smooth import SmoothMap
 from sarknowlip.simulate.sensors.profile import SensorProfile
 
 POLAR_RADIUS = 6_356_752.314245
@@ -30,6 +31,14 @@ DEGREE = 8
 MARGIN_M = 500.0
 """Ground beyond the world that an image shows by default: responses and layover fit in. Chosen."""
 
+TOLERANCE_PX = 1e-4
+"""Greatest difference between fitted and exact positions."""
+TOLERANCE_DEG = 1e-5
+"""Greatest difference between fitted and exact incidence angles."""
+
+_AROUND_M = 2_000.0
+_UPRIGHT_M = 2_000.0
+"""Ground around the world, and heights about the reference, for which positions are fitted."""
 _EDGE_POINTS = 9
 _PROFILE_POINTS = 2001
 _BEYOND_M = 5_000.0
@@ -47,6 +56,7 @@ class GroundRangeGrid:
         orbit: Path of the radar.
         frame: UTM zone of the ground.
         centre: x, y and height of the scene's middle.
+        bounds: The world's extent; around it positions come from fitted polynomials.
         shape: Lines and samples.
         first_s: Zero-Doppler time of line 0, seconds after the orbit's start.
         interval_s: Time between lines.
@@ -61,6 +71,7 @@ class GroundRangeGrid:
     orbit: Orbit
     frame: Frame
     centre: tuple[float, float, float]
+    bounds: Bounds
     shape: tuple[int, int]
     first_s: float
     interval_s: float
@@ -109,6 +120,7 @@ class GroundRangeGrid:
             orbit=orbit,
             frame=frame,
             centre=centre,
+            bounds=bounds,
             shape=(
                 math.ceil((float(t.max()) - first) / interval) + 1,
                 math.ceil(width / profile.spacing_range_m) + 1,
@@ -125,6 +137,11 @@ class GroundRangeGrid:
 
     def positions(self, x: Floats, y: Floats, z: Floats) -> tuple[Floats, Floats]:
         """Return rows and columns at which ground points at rest appear; same shape."""
+        row, column = self._forward(x, y, z)
+        return row, column
+
+    def exact_positions(self, x: Floats, y: Floats, z: Floats) -> tuple[Floats, Floats]:
+        """Return `positions` without approximation; same shape."""
         points = self.frame.ecef(x, y, z)
         t, slant = self.orbit.zero_doppler(points.reshape(3, -1))
         row = (t - self.first_s) / self.interval_s
@@ -161,9 +178,28 @@ class GroundRangeGrid:
 
     def incidence_deg(self, x: Floats, y: Floats) -> Floats:
         """Return incidence angles on the ellipsoid at the reference height, degrees."""
+        (angle,) = self._incidence(x, y, self.reference_height_m)
+        return angle
+
+    @cached_property
+    def _forward(self) -> SmoothMap:
+        area, height = self.bounds.padded(_AROUND_M), self.reference_height_m
+        low = area.west, area.south, height - _UPRIGHT_M
+        high = area.east, area.north, height + _UPRIGHT_M
+        return SmoothMap.fit(self.exact_positions, low, high, TOLERANCE_PX)
+
+    @cached_property
+    def _incidence(self) -> SmoothMap:
+        area, height = self.bounds.padded(_AROUND_M), self.reference_height_m
+        low, high = (area.west, area.south, height), (area.east, area.north, height)
+        return SmoothMap.fit(self._exact_incidence, low, high, TOLERANCE_DEG)
+
+    # A method, not a closure: a geometry is pickled for worker processes.
+
+    def _exact_incidence(self, x: Floats, y: Floats, height: Floats) -> tuple[Floats]:
         shape = np.shape(x)
         lon, lat = self.frame.lonlat(np.ravel(x), np.ravel(y))
-        return self.orbit.incidence_deg(lon, lat, self.reference_height_m).reshape(shape)
+        return (self.orbit.incidence_deg(lon, lat, self.reference_height_m).reshape(shape),)
 
     def displacement(self, x: Floats, y: Floats, vx: Floats, vy: Floats) -> tuple[Floats, Floats]:
         """Return by how many rows and columns motion (m/s over ground) shifts a point.

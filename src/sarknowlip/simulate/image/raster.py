@@ -22,6 +22,7 @@ from sarknowlip.core.files import TEMPORARY, read_json, read_json_lines, write_b
 _PIXELS = "raster.npy"
 _ABOUT = "raster.json"
 _JOURNAL = "tiles.jsonl"
+_ZEROS = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,7 @@ class Raster:
                 partial, mode="w+", dtype=dtype, shape=(len(channels), *shape)
             )
             del pixels
-            with partial.open("rb+") as handle:
-                os.posix_fallocate(handle.fileno(), 0, partial.stat().st_size)
+            _reserve(partial)
             partial.replace(folder / _PIXELS)
         except OSError as error:
             raise StorageError(f"cannot write {folder}: {error.strerror}", "free space") from error
@@ -132,3 +132,19 @@ class Raster:
             raise SarKnowlipError(
                 f"cannot read {self.folder / _PIXELS}: {error}", "render the image again"
             ) from error
+
+
+def _reserve(path: Path) -> None:
+    """Take the disk space of a file now: writing to a mapped hole on a full disk is a SIGBUS.
+
+    Raises:
+        OSError: The disk is too small.
+    """
+    size = path.stat().st_size
+    with path.open("rb+") as handle:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(handle.fileno(), 0, size)
+            return
+        # macOS and Windows have no such call: write the zeros.
+        while handle.tell() < size:
+            handle.write(bytes(min(size - handle.tell(), _ZEROS)))

@@ -35,8 +35,8 @@ class RenderConfig(Config):
     Attributes:
         seed: Of the acquisition: speckle and waves; another date has another one.
         tile_px: Edge of a tile, pixels; memory grows with its square, results don't depend on it.
-        oversampling: Divides the posting of ground cells, which is otherwise about half of the
-            resolution, a whole fraction of the azimuth spacing, and at most `COARSEST_M`.
+        oversampling: Divides the extents of ground cells, which are otherwise about half of the
+            resolution, whole fractions of the pixel spacing, and at most `COARSEST_M`.
         noise: Whether thermal noise is added.
         speckle: Whether there is speckle; without it the image is the mean of all its speckled
             versions (its square root where the product is complex).
@@ -151,8 +151,8 @@ class Scene:
         axes = np.asarray(geometry.axes(*centre), dtype=np.float64)
         resolution = profile.resolution_range_m, profile.resolution_azimuth_m
         response = ImpulseResponse(profile.hamming, resolution, axes)
-        posting = _posting(profile, geometry, config.oversampling)
-        lattice = Lattice.over(world.bounds, geometry.look_deg, posting)
+        postings = _postings(profile, geometry, config.oversampling)
+        lattice = Lattice.over(world.bounds, geometry.look_deg, *postings)
         low, high = world.height_range(world.bounds)
         projection = Projection.of(geometry, lattice, low, high + found.tallest_m)
         moving = found.movers
@@ -249,15 +249,26 @@ def _ground_lengths(
     )
 
 
-def _posting(profile: SensorProfile, geometry: ImageGeometry, oversampling: float) -> float:
-    """Return the edge of ground cells: a whole fraction of the azimuth spacing.
+def _postings(
+    profile: SensorProfile, geometry: ImageGeometry, oversampling: float
+) -> tuple[float, float]:
+    """Return extents of ground cells in azimuth and range, whole fractions of the spacings.
 
-    Bilinear shares of cells add up to the same for every pixel only if it is; 0.3 too few are
-    tolerated before a pixel gets one more.
+    Bilinear shares of cells add up to the same for every pixel only if they are; 0.3 cells too few
+    are tolerated before a pixel gets one more. Cells are square but in slant range images, where
+    one axis may be resolved much better than the other. There a pixel has at least two cells in
+    range, as on slopes they are no whole fraction.
     """
     range_m, azimuth_m, sample_m, line_m = _ground_lengths(profile, geometry)
+    if profile.output == "sicd":
+        across = _share(sample_m, min(range_m / 2, sample_m / 2, COARSEST_M) / oversampling)
+        return _share(line_m, min(azimuth_m / 2, line_m, COARSEST_M) / oversampling), across
     wanted = min(range_m / 2, azimuth_m / 2, sample_m, line_m, COARSEST_M) / oversampling
-    return line_m / max(1, int(np.ceil(line_m / wanted - 0.3)))
+    return _share(line_m, wanted), _share(line_m, wanted)
+
+
+def _share(length_m: float, wanted_m: float) -> float:
+    return length_m / max(1, int(np.ceil(length_m / wanted_m - 0.3)))
 
 
 def _content(table: Table) -> int:

@@ -120,7 +120,7 @@ def _patch(scene: Scene, window: Window, low: float, high: float) -> Patch:
     x, y = (np.concatenate([np.asarray(place[k]) for place in places]) for k in range(2))
     i, j = scene.lattice.ij(x, y)
     steepest = np.radians(np.asarray(scene.geometry.incidence_deg(x, y)).max())
-    shade = (high - low) * np.tan(steepest) / scene.lattice.posting_m
+    shade = (high - low) * np.tan(steepest) / scene.lattice.range_m
     margin = _MARGIN_CELLS
     i = np.array([i.min() - margin, i.max() + margin])
     j = np.array([j.min() - margin - shade, j.max() + margin])
