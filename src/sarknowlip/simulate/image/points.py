@@ -22,6 +22,9 @@ _BESIDE = 1.5
 _TOLERANCE_M = 0.3
 """Points so little below the line of sight are seen: chosen, half a step of a facade's points."""
 _CHUNK = 512
+"""Points whose responses are in memory at a time."""
+_BLOCK_PX = 16
+"""Edge of blocks of pixels; separable responses of all points in one are added together."""
 
 
 def seen(points: Scatterers, cells: Cells, shadow: Floats32) -> npt.NDArray[np.bool_]:
@@ -107,10 +110,13 @@ class PointImage:
             near = (rows > place[0] - half[0] - 1) & (rows < place[0] + shape[0] + half[0])
             near &= (columns > place[1] - half[1] - 1) & (columns < place[1] + shape[1] + half[1])
             index = np.flatnonzero(near & (chosen == reach))
+            blocks = np.rint(np.stack([columns[index], rows[index]])) // _BLOCK_PX
+            index = index[np.lexsort(blocks)]
+            stamp = self._stamp_blocks if self.response.separable else self._stamp
             for start in range(0, len(index), _CHUNK):
                 part = index[start : start + _CHUNK]
                 amplitudes = self._amplitudes(points, part, looks) * np.sqrt(power[:, part])
-                self._stamp(
+                stamp(
                     fields,
                     place,
                     rows[part],
@@ -154,6 +160,44 @@ class PointImage:
                     amplitudes[:, :, n, None, None] * stamps[n, a:b, c:d]
                 )
 
+    def _stamp_blocks(
+        self,
+        fields: npt.NDArray[np.complexfloating],
+        place: tuple[int, int],
+        rows: Floats,
+        columns: Floats,
+        *,
+        amplitudes: Complex,
+        reach: int,
+    ) -> None:
+        """Add separable responses: those of a block are one product of two matrices."""
+        centre = np.rint(np.stack([rows, columns]))
+        factors = self.response.factors(rows - centre[0], columns - centre[1], reach)
+        whole = centre.astype(np.intp)
+        block = whole // _BLOCK_PX
+        by_row, by_column = (
+            _shifted(factor.astype(np.float32), shift)
+            for factor, shift in zip(factors, whole - block * _BLOCK_PX, strict=True)
+        )
+        flat = amplitudes.reshape(-1, len(rows)).astype(np.complex64)
+        parts = np.concatenate([flat.real, flat.imag])
+        half = np.array([factor.shape[1] // 2 for factor in factors])[:, None]
+        first = block * _BLOCK_PX - half - np.array(place)[:, None]
+        size, shape = (by_row.shape[1], by_column.shape[1]), fields.shape[2:]
+        edges = np.flatnonzero(np.diff(block, axis=1, prepend=block[:, :1] - 1).any(axis=0))
+        for start, stop in zip(edges, [*edges[1:], len(rows)], strict=True):
+            top, left = (int(v) for v in first[:, start])
+            a, b = max(-top, 0), min(size[0], shape[0] - top)
+            c, d = max(-left, 0), min(size[1], shape[1] - left)
+            if a >= b or c >= d:
+                continue
+            weighted = parts[:, None, start:stop] * by_row[start:stop, a:b].T
+            added = weighted.reshape(-1, stop - start) @ by_column[start:stop, c:d]
+            real, imaginary = added.reshape(2, *fields.shape[:2], b - a, d - c)
+            here = fields[:, :, top + a : top + b, left + c : left + d]
+            here.real += real
+            here.imag += imaginary
+
     def _amplitudes(self, points: Scatterers, which: npt.NDArray[np.intp], looks: int) -> Complex:
         """Return unit phasors, shape (looks, P, n).
 
@@ -176,3 +220,11 @@ class PointImage:
             elif name != "HH":
                 phase[:, k] += cross
         return np.asarray(np.exp(1j * phase))
+
+
+def _shifted(factors: Floats32, shift: npt.NDArray[np.intp]) -> Floats32:
+    """Return rows moved right by 0…`_BLOCK_PX` − 1 places, zero elsewhere."""
+    n, width = factors.shape
+    wide = np.zeros((n, width + _BLOCK_PX - 1), dtype=np.float32)
+    wide[np.arange(n)[:, None], shift[:, None] + np.arange(width)] = factors
+    return wide

@@ -86,6 +86,24 @@ class ImpulseResponse:
         along = response(cells[1, 0] * rows + cells[1, 1] * columns, self.alpha)
         return np.asarray(across * along * np.sqrt(abs(np.linalg.det(cells))))
 
+    @property
+    def separable(self) -> bool:
+        """Whether range and azimuth run along rows and columns, in either order."""
+        cells = self.cells
+        straight, crossed = abs(cells[0, 0] * cells[1, 1]), abs(cells[0, 1] * cells[1, 0])
+        return bool(min(straight, crossed) <= 1e-9 * max(straight, crossed))
+
+    def factors(self, rows: Floats, columns: Floats, reach: int) -> tuple[Floats, Floats]:
+        """Return what `around` is the product of, if the response is `separable`.
+
+        Returns:
+            Along rows, shape (n, 2 half rows + 1), and along columns, (n, 2 half columns + 1).
+        """
+        i, j = self._offsets(rows, columns, reach)
+        per_row, per_column = np.abs(self.cells).max(axis=0)
+        scale = np.sqrt(abs(np.linalg.det(self.cells)))
+        return response(i * per_row, self.alpha) * scale, response(j * per_column, self.alpha)
+
     def around(self, rows: Floats, columns: Floats, reach: int) -> Floats:
         """Return the responses of points on windows of pixels.
 
@@ -97,17 +115,16 @@ class ImpulseResponse:
         Returns:
             Amplitudes, shape (n, 2 half rows + 1, 2 half columns + 1).
         """
+        if not self.separable:
+            i, j = self._offsets(rows, columns, reach)
+            return self.at(i[:, :, None], j[:, None, :])
+        by_row, by_column = self.factors(rows, columns, reach)
+        return np.asarray(by_row[:, :, None] * by_column[:, None, :])
+
+    def _offsets(self, rows: Floats, columns: Floats, reach: int) -> tuple[Floats, Floats]:
         half_rows, half_columns = self.half_widths(reach)
         i = np.arange(-half_rows, half_rows + 1) - rows[:, None]
-        j = np.arange(-half_columns, half_columns + 1) - columns[:, None]
-        cells = self.cells
-        scale = np.sqrt(abs(np.linalg.det(cells)))
-        straight, crossed = cells[0, 0] * cells[1, 1], cells[0, 1] * cells[1, 0]
-        if min(abs(straight), abs(crossed)) > 1e-9 * max(abs(straight), abs(crossed)):
-            return self.at(i[:, :, None], j[:, None, :])
-        per_row, per_column = np.abs(cells).max(axis=0)
-        by_row = response(i * per_row, self.alpha) * scale
-        return np.asarray(by_row[:, :, None] * response(j * per_column, self.alpha)[:, None, :])
+        return i, np.arange(-half_columns, half_columns + 1) - columns[:, None]
 
     def kernel(self) -> Floats:
         """Return the response around a pixel out to `REACH`, with a sum of squares of exactly 1."""
