@@ -140,6 +140,20 @@ def test_further_input_joins_the_corpus(tmp_path: Path) -> None:
     assert len(list((tmp_path / "out").glob("run-*"))) == 2
 
 
+def test_without_input_cities_are_simulated(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("sarknowlip.pipeline.quickstart.CITIES", ("Venice", "Lagos"))
+    monkeypatch.setattr("sarknowlip.pipeline.quickstart.SIMULATED_KM", 3.0)
+    said: list[str] = []
+    report = quickstart(None, tmp_path, bar=no_bar, say=said.append, training=short())
+    assert said[0].startswith("No --input: simulating Sentinel-1 products of 2 cities.")
+    assert said[1].startswith("simulate: 2 Sentinel-1 products of 18 km²")
+    records = list(Catalog(tmp_path / "corpus").records())
+    assert {record.place.name for record in records} <= {"Venice", "Mestre", "Lagos"}
+    assert {record.acquisition.constellation for record in records} == {"sentinel-1"}
+    assert report.problems == 0
+    assert "Simulated Sentinel-1 products of Venice, Lagos" in report.report.read_text()
+
+
 def test_composite_keeps_no_data_apart() -> None:
     db = np.full((2, 32, 32), -10.0, dtype=np.float32)
     db[:, :, :8] = np.nan

@@ -13,7 +13,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import rasterio
@@ -39,7 +39,10 @@ from sarknowlip.geo.grid import GridConfig, circular_centre
 from sarknowlip.pipeline.report import Findings, Step, write_report
 from sarknowlip.sar.product import SarProduct
 from sarknowlip.sar.sensors import find_products, open_product
-from sarknowlip.simulate.builtin import CITIES, BuiltinConfig, write_scene
+from sarknowlip.simulate.acquire import AcquireConfig
+from sarknowlip.simulate.city import SimulationConfig, simulate
+from sarknowlip.simulate.scatter.conditions import Conditions
+from sarknowlip.simulate.world.config import WorldConfig
 from sarknowlip.train.config import MIN_BATCH, TrainConfig
 from sarknowlip.train.loop import LOG, TrainReport, train
 from sarknowlip.train.recipes import RECIPES
@@ -50,6 +53,10 @@ Progress = Callable[[int, int, str], None]
 Bar = Callable[[str], AbstractContextManager[Progress]]
 Say = Callable[[str], None]
 
+CITIES = ("Venice", "Rotterdam", "Lagos", "Mumbai", "Shanghai", "Buenos Aires")
+"""Where simulated scenes lie if there is no input."""
+SIMULATED_KM = 6.0
+"""Edge of their worlds."""
 CORPUS = "corpus"
 TILE_PX = (256, 128, 64)
 WANTED_TILES = 96
@@ -104,7 +111,7 @@ def quickstart(
     """Run the whole pipeline.
 
     Args:
-        source: Folder of products, or one product; None uses built-in scenes.
+        source: Folder of products, or one product; None simulates Sentinel-1 images of `CITIES`.
         out: Folder for everything that is made.
         bar: Makes a progress bar for a stage of the given name.
         say: Prints a line.
@@ -115,13 +122,13 @@ def quickstart(
     """
     if source is None:
         say(
-            f"No --input: using {len(CITIES)} scenes of the built-in generator, a placeholder that "
-            "draws land cover with speckle; it is no SAR simulator."
+            f"No --input: simulating Sentinel-1 products of {len(CITIES)} cities. Places, orbits "
+            "and scattering are real or modelled, the cities invented; see docs/simulate.md."
         )
     else:
         say(f"Input: {source}")
     clock = _Clock(say)
-    products = _products(source, out, clock)
+    products = _products(source, out, clock, bar)
     corpus, built = _build(products, out, clock, bar)
     with bar("validate") as progress:
         checked = validate(corpus, progress)
@@ -163,14 +170,12 @@ def quickstart(
     )
 
 
-def _products(source: Path | None, out: Path, clock: _Clock) -> list[Path]:
+def _products(source: Path | None, out: Path, clock: _Clock, bar: Bar) -> list[Path]:
     if source is None:
-        folder = out / "products"
-        paths = [
-            write_scene(BuiltinConfig(city=city, seed=seed), folder)
-            for seed, city in enumerate(CITIES)
-        ]
-        clock.done("generate", f"{len(paths)} scenes")
+        with bar("simulate") as progress:
+            paths = _simulated(out / "simulated", progress)
+        area = len(paths) * SIMULATED_KM**2
+        clock.done("simulate", f"{len(paths)} Sentinel-1 products of {area:.0f} km² in all")
         return paths
     if not source.exists():
         raise CorpusError(f"no such input: {source}", "give a folder of SAR products")
@@ -180,6 +185,27 @@ def _products(source: Path | None, out: Path, clock: _Clock) -> list[Path]:
             f"no SAR product in {source}", "give a folder with SAFE, GeoTIFF or NITF products"
         )
     return paths
+
+
+def _simulated(out: Path, progress: Progress) -> list[Path]:
+    """Return the products of `CITIES`, each simulated in a folder of its own; progress by city."""
+    paths: list[Path] = []
+    for number, city in enumerate(CITIES):
+        progress(number, len(CITIES), city)
+        view = AcquireConfig(
+            orbit_state="descending" if number % 2 else "ascending",
+            conditions=Conditions(wind_speed=3.0 + number, wind_from_deg=60.0 * number),
+        )
+        world = WorldConfig(city=city, seed=number, size_km=SIMULATED_KM)
+        config = SimulationConfig(world=world, views=(view,))
+        made = simulate(config, out / world.place.slug, bar=_silent, workers=_workers())
+        paths.extend(made.products)
+    progress(len(CITIES), len(CITIES), "")
+    return paths
+
+
+def _silent(_: str) -> AbstractContextManager[Progress]:
+    return nullcontext(lambda *_: None)
 
 
 def _build(
@@ -292,7 +318,8 @@ def _verification(verdict: VerifyReport) -> dict[str, str]:
 def _origin(source: Path | None, products: Sequence[Path]) -> str:
     if source is None:
         return (
-            "Scenes of the built-in generator: a placeholder, no real radar image and no simulator."
+            f"Simulated Sentinel-1 products of {', '.join(CITIES)}: true places and geometry, "
+            "modelled scattering, invented cities. No real radar image."
         )
     return f"{len(products)} product{'' if len(products) == 1 else 's'} in {source}."
 

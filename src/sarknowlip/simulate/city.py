@@ -35,6 +35,8 @@ Bar = Callable[[str], AbstractContextManager[Progress]]
 
 PRODUCTS, TRUTH = "products", "truth"
 RELATIONS = "relations.parquet"
+RELATIONS_M = 100.0
+"""Distance up to which relations are written: dense towns have thousands of pairs within 500 m."""
 
 _STATE = "simulation.json"
 _LOCK = ".lock"
@@ -120,7 +122,9 @@ def simulate(
         products: list[Path] = []
         for number, world in enumerate(dates):
             folder = out / TRUTH / str(number + 1)
-            counts.append(state.once(f"truth {number + 1}", _truth, world, config, folder, bar))
+            date = _date(config, config.views[0], number)
+            part = f"truth {number + 1}"
+            counts.append(state.once(part, _truth, world, date, config, folder, bar))
             for view in config.views:
                 name, moved = _dated(config, view, number)
                 made = state.once(name, _product, world, moved, out / PRODUCTS, name, bar, workers)
@@ -175,22 +179,35 @@ def _dates(config: SimulationConfig) -> list[World]:
     return [first, ChangedWorld(first, config.changes)]
 
 
+def _date(config: SimulationConfig, view: AcquireConfig, number: int) -> str:
+    """Return the time of a view at the first or the second date, RFC 3339."""
+    later = timedelta(days=config.later_days * number)
+    start = datetime.fromisoformat(view.view().start) + later
+    return start.isoformat().replace("+00:00", "Z")
+
+
 def _dated(config: SimulationConfig, view: AcquireConfig, number: int) -> tuple[str, AcquireConfig]:
     """Return the name of a date's product, and its view."""
-    start = datetime.fromisoformat(view.view().start) + timedelta(days=config.later_days * number)
-    moved = view.model_copy(update={"start": start.isoformat().replace("+00:00", "Z")})
+    start = _date(config, view, number)
+    moved = view.model_copy(update={"start": start})
     side = {"right": "R", "left": "L"}[view.view().look]
     angle = f"{view.orbit_state[0].upper()}{side}{view.view().incidence_deg:.0f}"
     pols = "".join(view.profile().polarizations) + ("-C" if view.covariance else "")
-    return f"{config.title}_{view.sensor}_{pols}_{angle}_{start:%Y%m%dT%H%M%S}", moved
+    return (
+        f"{config.title}_{view.sensor}_{pols}_{angle}_{datetime.fromisoformat(start):%Y%m%dT%H%M%S}",
+        moved,
+    )
 
 
-def _truth(world: World, config: SimulationConfig, folder: Path, bar: Bar) -> dict[str, int]:
+def _truth(
+    world: World, date: str, config: SimulationConfig, folder: Path, bar: Bar
+) -> dict[str, int]:
     """Write the truth of one date and return the numbers of rows."""
     with bar("truth") as progress:
-        write_truth(world, folder, config.truth_gsd_m, progress=progress)
+        write_truth(world, folder, config.truth_gsd_m, date=date, progress=progress)
     if config.relations:
-        write_relations(SpatialGraph.from_truth(folder), folder / RELATIONS)
+        graph = SpatialGraph.from_truth(folder)
+        write_relations(graph, folder / RELATIONS, max_distance_m=RELATIONS_M)
     counts: dict[str, int] = read_json(folder / MANIFEST, "delete the folder")["rows"]
     return counts
 

@@ -12,18 +12,19 @@ from sarknowlip.simulate.frame import Floats
 
 
 class ImageGeometry(Protocol):
-    """Relates ground (UTM metres, ellipsoidal heights) to one image. Pixel centres are whole.
+    """Relates ground (UTM metres, ellipsoidal heights) to one image. Pixel centres are whole."""
 
-    Attributes:
-        shape: Rows and columns.
-        look_deg: Horizontal direction from the radar to the scene, degrees clockwise from grid
-            north, at the scene's centre.
-        reference_height_m: Ellipsoidal height at which pixel areas are counted.
-    """
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
 
-    shape: tuple[int, int]
-    look_deg: float
-    reference_height_m: float
+    @property
+    def look_deg(self) -> float:
+        """Level direction from radar to scene, degrees clockwise from grid north, at the centre."""
+
+    @property
+    def reference_height_m(self) -> float:
+        """Ellipsoidal height at which pixel areas are counted."""
 
     def positions(self, x: Floats, y: Floats, z: Floats) -> tuple[Floats, Floats]:
         """Return rows and columns at which ground points at rest appear; same shape."""

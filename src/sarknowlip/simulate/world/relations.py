@@ -424,9 +424,17 @@ def _joined(parts: Sequence[Items]) -> Items:
 
 
 def _tidy(shapes: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Drop vertices on straight edges, which truth files add, and round the others."""
+    """Drop vertices on straight edges, which truth files add, and round the others.
+
+    Spikes and slivers whose sides cross then are rebuilt from their areas; one without area becomes
+    a strip a millimetre wide.
+    """
     straight = shapely.simplify(shapes, _COLLINEAR_M)
     rounded = shapely.transform(straight, lambda points: np.round(points, ROUNDING_DIGITS))
+    crossed = np.flatnonzero(~shapely.is_valid(rounded))
+    rebuilt = shapely.make_valid(rounded[crossed], method="structure", keep_collapsed=False)
+    strips = shapely.buffer(shapely.boundary(rounded[crossed]), 0.5 * 10.0**-ROUNDING_DIGITS)
+    rounded[crossed] = np.where(shapely.is_empty(rebuilt), strips, rebuilt)
     return np.asarray(rounded, dtype=object)
 
 
