@@ -19,9 +19,7 @@ from dataclasses import dataclass
 import contourpy
 import numpy as np
 import numpy.typing as npt
-import rasterio.features
 import shapely
-from affine import Affine
 from scipy import ndimage
 from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
@@ -113,7 +111,7 @@ class Flood:
         x, y = i * CELL_M + steps, j * CELL_M + steps
         half = POSTING_M / 2
         around = Bounds(x[0] - half, y[0] - half, x[-1] + half, y[-1] + half)
-        wet = _water_nodes(self.world.layers(around).regions, around, len(steps))
+        wet = _water_nodes(self.world.layers(around).regions, x, y)
         if not wet.any():
             return None
         ground = self.world.height(*np.meshgrid(x, y))
@@ -131,15 +129,18 @@ class Flood:
         return Depths(x[inner[1]], y[inner[0]], depth[inner], level[inner])
 
 
-def _water_nodes(regions: Regions, around: Bounds, count: int) -> npt.NDArray[np.bool_]:
-    """Return which nodes are water, rows south to north."""
-    if not np.isin(regions.surface, WATER).any():
-        return np.zeros((count, count), dtype=bool)
-    north_up = Affine(POSTING_M, 0, around.west, 0, -POSTING_M, around.north)
-    painted = rasterio.features.rasterize(
-        zip(regions.geometry, regions.surface.tolist(), strict=True),
-        out_shape=(count, count),
-        transform=north_up,
-        dtype="uint8",
-    )
-    return np.isin(painted[::-1], WATER)
+def _water_nodes(regions: Regions, x: Floats, y: Floats) -> npt.NDArray[np.bool_]:
+    """Return which nodes are water, shape (len(y), len(x)); x and y are ascending."""
+    wet = np.zeros((len(y), len(x)), dtype=bool)
+    bounds = shapely.bounds(regions.geometry).reshape(-1, 4)
+    left, right = np.searchsorted(x, bounds[:, 0]), np.searchsorted(x, bounds[:, 2], "right")
+    low, high = np.searchsorted(y, bounds[:, 1]), np.searchsorted(y, bounds[:, 3], "right")
+    is_water = np.isin(regions.surface, WATER)
+    for row, shape in enumerate(regions.geometry):
+        here = slice(low[row], high[row]), slice(left[row], right[row])
+        # What is painted beside water, as most is, changes nothing.
+        if wet[here].size and (is_water[row] or wet[here].any()):
+            shapely.prepare(shape)
+            inside = shapely.contains_xy(shape, *np.meshgrid(x[here[1]], y[here[0]]))
+            wet[here] = np.where(inside, is_water[row], wet[here])
+    return wet
