@@ -154,7 +154,10 @@ class Acquisition:
     def render(self, folder: Path, *, workers: int, progress: Progress | None = None) -> Raster:
         """Render into a folder, or go on with what is there; see `image.render.render`."""
         recipe = RenderConfig(
-            seed=self.seed, tile_px=self.config.tile_px, covariance=self.config.covariance
+            seed=self.seed,
+            tile_px=self.config.tile_px,
+            covariance=self.config.covariance,
+            cut=True,
         )
         return render(
             self.world,

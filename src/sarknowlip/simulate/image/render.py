@@ -18,6 +18,7 @@ import numpy as np
 from sarknowlip.core.files import exclusive, remove_partials, replacing
 from sarknowlip.core.pool import run_jobs
 from sarknowlip.simulate.image.contract import ImageGeometry
+from sarknowlip.simulate.image.extent import within
 from sarknowlip.simulate.image.raster import Raster
 from sarknowlip.simulate.image.scene import RenderConfig, Scene
 from sarknowlip.simulate.image.tile import Tile, render_tile
@@ -103,7 +104,17 @@ def _tiles(shape: tuple[int, int], size: int) -> Iterator[Tile]:
 
 
 def _render_into(scene: Scene, raster: Raster, tile: Tile) -> None:
-    raster.write(tile.row, tile.column, render_tile(scene, tile))
+    shown = np.ones(tile.shape, dtype=bool)
+    if scene.config.cut:
+        heights = scene.world.height_range(scene.world.bounds)
+        place = tile.row, tile.column
+        shown = within(scene.geometry, scene.world.bounds, heights, place, tile.shape)
+    if shown.any():
+        pixels = render_tile(scene, tile)
+        pixels[:, ~shown] = np.nan
+        raster.write(tile.row, tile.column, pixels)
+    else:
+        raster.write(tile.row, tile.column, np.full((len(scene.channels), *tile.shape), np.nan))
 
 
 def _render_stored(path: Path, raster: Raster, tile: Tile) -> None:

@@ -42,6 +42,8 @@ class RenderConfig(Config):
             versions (its square root where the product is complex).
         texture: Whether surfaces have their gamma texture.
         covariance: Whether the channels are the elements of the multilooked covariance matrix.
+        cut: Whether pixels that show ground beyond the world are NaN; else they hold what reaches
+            them, noise at least.
     """
 
     seed: int = 0
@@ -51,6 +53,7 @@ class RenderConfig(Config):
     speckle: bool = True
     texture: bool = True
     covariance: bool = False
+    cut: bool = False
 
 
 @dataclass(frozen=True)
