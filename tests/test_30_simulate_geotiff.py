@@ -16,7 +16,7 @@ from affine import Affine
 
 from data.world.make import HELSINKI, local_bounds
 from sarknowlip.core.errors import ConfigError, GeometryError, ProductError
-from sarknowlip.sar.sensors import open_product
+from sarknowlip.sar.sensors import find_products, open_product
 from sarknowlip.simulate.formats import geotiff as writer
 from sarknowlip.simulate.formats.geotiff import write_geotiff
 from sarknowlip.simulate.image.map_grid import MapGrid
@@ -137,6 +137,7 @@ def test_tiles_descriptions_and_origin_are_in_the_file(
     assert tags["TIFFTAG_SOFTWARE"] == "sarknowlip simulator"
     assert tags["TIFFTAG_IMAGEDESCRIPTION"].startswith("simulated TerraSAR-X")
     assert float(tags["NESZ_DB"]) == PROFILES["terrasarx-stripmap"].nesz_db
+    assert float(tags["REFERENCE_HEIGHT_M"]) == REFERENCE_M
     assert tags["TIFFTAG_DATETIME"] == "2024:06:01 06:00:00"
 
 
@@ -158,8 +159,9 @@ def test_covariance_goes_to_a_file_that_is_no_product(tmp_path: Path) -> None:
         assert source.descriptions == COVARIANCE
         assert np.array_equal(source.read(), image)
         assert source.read(2).min() < 0
-    with pytest.raises(ProductError, match="not a SAR image of 1 to 4"):
+    with pytest.raises(ProductError, match="is no SAR product"):
         open_product(beside)
+    assert find_products(tmp_path) == [path]
 
 
 def test_other_polarisations_than_the_usual_ones(tmp_path: Path) -> None:

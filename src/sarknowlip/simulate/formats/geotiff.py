@@ -29,8 +29,9 @@ from sarknowlip.simulate.sensors.profile import SensorProfile
 TILE_PX = 512
 STRIP_PX = 8 * TILE_PX
 """Columns written at once."""
-COVARIANCE = "_covariance.tif"
-"""End of the name of the file with the covariance matrix."""
+COVARIANCE = "_covariance.gtiff"
+"""End of the name of the file with the covariance matrix: no `.tif`, so that nobody who searches a
+folder for products takes it for one. GDAL tells a GeoTIFF by its content."""
 
 
 def write_geotiff(
@@ -51,7 +52,7 @@ def write_geotiff(
     Args:
         raster: Linear power, shape (channels, rows, columns); may be mapped from a file.
         path: File to write, `.tif`. Beside it come `<name>.sar.json` and, for covariance channels,
-            `<name>_covariance.tif`.
+            `<name>_covariance.gtiff`.
         geometry: Of the raster.
         profile: Of the sensor.
         world_name: For the file's statement of what it shows, any text.
@@ -91,6 +92,7 @@ def write_geotiff(
         .replace("-", ":")
         .replace("T", " "),
         "NESZ_DB": f"{profile.nesz_db:g}",
+        "REFERENCE_HEIGHT_M": f"{geometry.reference_height_m:.3f}",
     }
     write_json(path.with_suffix(SIDECAR), _sidecar(profile, geometry, polarizations))
     if covariance:
