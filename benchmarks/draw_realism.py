@@ -46,10 +46,10 @@ CROPLAND = 40
 ROWS = (
     ("water", "India_900498", (60, 200), 256, (-26.0, -2.0)),
     ("farmland", "Spain_6860600", (250, 250), 192, (-18.0, -2.0)),
-    ("urban", "Spain_6860600", (0, 250), 80, (-18.0, 6.0)),
+    ("urban", "Spain_6860600", (0, 216), 128, (-18.0, 6.0)),
 )
 COVER = {"water": WATER, "farmland": CROPLAND, "urban": BUILT}
-SHARE = {"water": 0.5, "farmland": 1.0, "urban": 0.6}
+SHARE = {"water": 0.5, "farmland": 1.0, "urban": 0.8}
 """Share of the land cover that the chosen simulated crop comes nearest to."""
 SHIPS = "S1A_IW_GRDH_1SDV_20161018T095407_20161018T095432_013543_015ACD_AB15.zip"
 SHIP_PX, SHIP_GRID = 32, (2, 3)

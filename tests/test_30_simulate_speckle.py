@@ -13,13 +13,7 @@ from sarknowlip.simulate.frame import Bounds
 from sarknowlip.simulate.image.lattice import Lattice, Patch
 from sarknowlip.simulate.image.response import REACH, ImpulseResponse, response
 from sarknowlip.simulate.image.speckle import Blur, Pair, look_weights, noise
-from sarknowlip.simulate.image.texture import (
-    SLOW_M,
-    SmoothField,
-    deviates,
-    gamma_table,
-    slow_variation,
-)
+from sarknowlip.simulate.image.texture import SmoothField, deviates, gamma_table
 
 ALPHAS = st.floats(0.54, 1.0)
 # Highest sidelobe of generalised Hamming windows, dB: 1 is the sinc; 0.54 is Hamming's own
@@ -201,18 +195,6 @@ def test_fields_do_not_depend_on_the_patch(i: int, j: int) -> None:
     whole = field.on(Patch(LATTICE, -320, -320, (640, 640)))
     part = field.on(Patch(LATTICE, 8 * i, 8 * j, (64, 32)))
     assert (whole[320 + 8 * i :, 320 + 8 * j :][:64, :32] == part).all()
-
-
-def test_slow_variation_is_standard_normal_seamless_and_slow() -> None:
-    small = Patch(LATTICE, 0, 0, (32, 32))
-    many = np.array([slow_variation(s, small, 4) for s in range(400)])
-    assert many.mean() == pytest.approx(0.0, abs=0.1)
-    assert many.std(axis=0) == pytest.approx(1.0, abs=0.15)
-    whole = slow_variation(1, Patch(LATTICE, -320, -320, (640, 640)), 4)
-    part = slow_variation(1, Patch(LATTICE, -64, 32, (64, 32)), 4)
-    assert (whole[256:320, 352:384] == part).all()
-    step = np.diff(whole, axis=1) / LATTICE.range_m  # per metre
-    assert np.abs(step).max() < 5.0 / min(SLOW_M)
 
 
 def test_reach_holds_almost_all_energy() -> None:

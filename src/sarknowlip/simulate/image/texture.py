@@ -4,7 +4,7 @@ White normal numbers keyed by their place on a lattice are interpolated with cub
 weights are normalised at every point to a sum of squares of 1. So the marginal is standard normal
 everywhere; mapped through the quantiles of a gamma distribution of order ν it is exactly that, and
 speckle times texture is exactly K-distributed (Jakeman & Pusey, IEEE Trans. Antennas Propag. 24,
-1976: the compound model of sea clutter). A slow normal field varies the level of surfaces.
+1976: the compound model of sea clutter).
 """
 
 from __future__ import annotations
@@ -17,18 +17,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 from scipy.interpolate import CubicSpline
-from scipy.ndimage import map_coordinates
 
 from sarknowlip.simulate import keyed
-from sarknowlip.simulate.frame import Floats
-from sarknowlip.simulate.image.lattice import Patch, spread
+from sarknowlip.simulate.image.lattice import Patch
 
 LEVELS = 1 << 16
 SPAN = 6.0
 """Fields are stored in `LEVELS` steps from −SPAN to SPAN standard deviations."""
-
-SLOW_M = (80.0, 400.0)
-"""Lags at which the parts of the slow variation of surfaces are alike to 1/e, metres: chosen."""
 
 _STRIP = 64
 _KNOTS = 2001
@@ -93,14 +88,6 @@ class SmoothField:
             np.take(samples, place, out=levels[start : start + _STRIP])
         return levels
 
-    def at(self, x: Floats, y: Floats) -> npt.NDArray[np.float32]:
-        """Return standard normal values at UTM metres, interpolated between samples."""
-        x, y = x / self.step_m - 0.5, y / self.step_m - 0.5
-        i0, j0 = (int(np.floor(v.min())) for v in (y, x))
-        i1, j1 = (int(np.floor(v.max())) + 2 for v in (y, x))
-        samples = deviates(self._samples(np.arange(i0, i1), np.arange(j0, j1)))
-        return np.asarray(map_coordinates(samples, [y - i0, x - j0], order=1, mode="nearest"))
-
     def _samples(self, i: npt.NDArray[np.int64], j: npt.NDArray[np.int64]) -> Levels:
         """Return levels at y = (i + ½) step, x = (j + ½) step, shape (len(i), len(j))."""
         if not self.resolved:
@@ -124,19 +111,6 @@ class SmoothField:
         start = column - 2 * first
         values = pairs.view(np.float32)[:, start : start + shape[1]]
         return np.asarray(values * np.float32(np.sqrt(2.0)))
-
-
-def slow_variation(seed: int, patch: Patch, step: int) -> npt.NDArray[np.float32]:
-    """Return a standard normal field that varies over `SLOW_M`, shape of the patch.
-
-    Args:
-        seed: Of the world.
-        patch: Where.
-        step: Cells per evaluated point, between which values are interpolated.
-    """
-    x, y = patch.nodes(step)
-    nodes = sum(SmoothField.of(seed, f"slow/{m:g}", m, 0.0).at(x, y) for m in SLOW_M)
-    return spread(np.asarray(nodes / np.sqrt(len(SLOW_M)), dtype=np.float32), step)
 
 
 def deviates(levels: Levels) -> npt.NDArray[np.float32]:

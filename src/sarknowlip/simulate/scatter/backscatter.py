@@ -37,8 +37,6 @@ class Backscatter:
         texture_order: Order ν of the gamma-distributed texture (mean 1) by surface id, shape
             (256,); inf is none. The speckled intensity is K-distributed.
         texture_length_m: Length over which texture is alike by surface id, metres, shape (256,).
-        variation_db: Standard deviations of the level within and between pieces of ground by
-            surface id, dB, shape (2, 256); all polarisations vary together.
     """
 
     def __init__(
@@ -61,7 +59,6 @@ class Backscatter:
         self._copol = np.zeros(256, np.complex128)
         self.texture_order = np.full(256, np.inf)
         self.texture_length_m = np.ones(256)
-        self.variation_db = np.zeros((2, 256))
         rows = table("surfaces")["surfaces"]
         for surface in surfaces():
             row = rows[surface.name]
@@ -70,7 +67,6 @@ class Backscatter:
             modulus, phase = row["copol"]
             self._copol[surface.id] = modulus * np.exp(1j * np.radians(phase))
             self.texture_order[surface.id], self.texture_length_m[surface.id] = row["texture"]
-            self.variation_db[:, surface.id] = row["variation_db"]
         self._table[:, :, -1] = 0.0  # grazing
 
     @property
