@@ -121,7 +121,7 @@ def test_another_simulation_is_refused(made: tuple[Path, SimulationReport]) -> N
 
 COMMAND = (
     "simulate", "--city", "Helsinki", "--size-km", "1", "--seed", "5",
-    "--sensor", "sentinel1-iw-grd", "--sensor", "umbra-spotlight", "--set", "view.tile_px=128",
+    "--sensor", "sentinel1-iw-grd", "--sensor", "terrasarx-stripmap", "--set", "view.tile_px=128",
 )  # fmt: skip
 
 
@@ -137,7 +137,7 @@ def test_kills_lose_nothing_and_leave_nothing_that_looks_whole(tmp_path: Path) -
     """Another process, killed three times at work, ends with the bytes of an undisturbed one."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     undisturbed = start(whole)
-    for wait in ("truth/*/*", "products/.*/tiles.jsonl", "products/.*umbra*/tiles.jsonl"):
+    for wait in ("truth/*/*", "products/.*/tiles.jsonl", "products/.*terrasarx*/tiles.jsonl"):
         process = start(killed)
         deadline = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < deadline:
@@ -159,7 +159,7 @@ def test_a_town_of_a_map_is_seen(tmp_path: Path) -> None:
     town().write(tmp_path / "town.osm.pbf")
     config = SimulationConfig(
         world=OsmWorldConfig(path=tmp_path / "town.osm.pbf"),
-        views=(AcquireConfig(sensor="terrasarx-stripmap", orbit_state="descending"),),
+        views=(AcquireConfig(sensor="alos2-fine", orbit_state="descending"),),
         relations=True,
     )
     report = run(config, tmp_path / "out")

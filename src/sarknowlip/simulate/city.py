@@ -20,7 +20,7 @@ from pydantic import Field
 from sarknowlip import __version__
 from sarknowlip.core.config import Config, changed_keys
 from sarknowlip.core.errors import SarKnowlipError
-from sarknowlip.core.files import exclusive, read_json, write_json
+from sarknowlip.core.files import exclusive, read_json, remove_partials, write_json
 from sarknowlip.simulate.acquire import AcquireConfig, Progress, acquire
 from sarknowlip.simulate.layers import World
 from sarknowlip.simulate.world.changes import ChangedWorld, Changes
@@ -51,8 +51,8 @@ class SimulationConfig(Config):
         changes: What happens before a second date; None for one date.
         later_days: Days between the dates.
         truth_gsd_m: Pixel of the land cover and elevation rasters, metres.
-        relations: Whether to write the relations between things, too; they are many, and the
-            graph of a whole world is held in memory for it.
+        relations: Whether to write the relations between things but vehicles, too; they are many,
+            and the graph of a whole world is held in memory for it.
     """
 
     world: WorldConfig | OsmWorldConfig
@@ -117,6 +117,7 @@ def simulate(
         view.view()
     with exclusive(out / _LOCK):
         state = _State.open(out, config)
+        remove_partials(out)
         dates = _dates(config)
         counts: list[dict[str, int]] = []
         products: list[Path] = []
@@ -206,7 +207,7 @@ def _truth(
     with bar("truth") as progress:
         write_truth(world, folder, config.truth_gsd_m, date=date, progress=progress)
     if config.relations:
-        graph = SpatialGraph.from_truth(folder)
+        graph = SpatialGraph.from_truth(folder).without("vehicle")
         write_relations(graph, folder / RELATIONS, max_distance_m=RELATIONS_M)
     counts: dict[str, int] = read_json(folder / MANIFEST, "delete the folder")["rows"]
     return counts
