@@ -15,14 +15,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Geod
 
-from data.world.make import HandWorld, building, layers, local_bounds, rectangle, target
+from data.world.make import (
+    ORIGIN,
+    HandWorld,
+    building,
+    layers,
+    local_bounds,
+    rectangle,
+    region,
+    target,
+)
 from data.world.port import QUESTIONS, Question, scene
 from sarknowlip.core.errors import ConfigError, SarKnowlipError, StorageError
 from sarknowlip.simulate.world.alignment import Rows
 from sarknowlip.simulate.world.config import WorldConfig
 from sarknowlip.simulate.world.procedural import ProceduralWorld
 from sarknowlip.simulate.world.relation_table import RELATIONS, edges, write_relations
-from sarknowlip.simulate.world.relations import Direction, SpatialGraph
+from sarknowlip.simulate.world.relations import Direction, SpatialGraph, items_of
 from sarknowlip.simulate.world.truth import write_truth
 
 SHEET = local_bounds(2000, 2000)
@@ -276,3 +285,27 @@ def test_a_city_answers_alike_from_memory_and_from_files(tmp_path: Path) -> None
             assert memory.inside(uid) == files.inside(uid)
             assert memory.nearest(uid, "region", 5) == files.nearest(uid, "region", 5)
             assert memory.north_of(uid, "building", 300.0) == files.north_of(uid, "building", 300.0)
+
+
+def test_graphs_can_leave_a_kind_out() -> None:
+    graph = port()
+    rest = graph.without("ship")
+    assert not rest.of_kind("ship")
+    assert set(rest.of_kind()) == set(graph.of_kind()) - set(graph.of_kind("ship"))
+
+
+def test_slivers_of_truth_files_stay_askable() -> None:
+    """A region whose sides cross when rounded, and one without area, keep a place and relations."""
+    x, y = ORIGIN
+    spike = shapely.Polygon([(x, y), (x + 50, y), (x + 50, y + 50), (x + 25.0003, y + 4e-4)])
+    flat = shapely.Polygon([(x + 10, y + 20), (x + 40, y + 20 + 2e-4), (x + 40, y + 20)])
+    world = HandWorld(
+        layers(region(1, rectangle(-10, -10, 100, 100), "grass", "grassland"),
+               region(2, spike, "grass", "park"), region(3, flat, "asphalt", "road")),
+        local_bounds(100, 100),
+    )  # fmt: skip
+    graph = SpatialGraph(items_of(world.given, world.frame), world.frame)
+    assert shapely.is_valid(graph.items.geometry).all()
+    assert not shapely.is_empty(graph.items.geometry).any()
+    assert graph.inside(2) == [1]
+    assert graph.inside(3)[-1] == 1

@@ -104,6 +104,8 @@ class SpatialGraph:
         self._row = {int(uid): row for row, uid in enumerate(self.items.uid)}
         self._trees: dict[str | None, tuple[shapely.STRtree, npt.NDArray[np.int64]]] = {}
         self._centres = shapely.get_coordinates(shapely.centroid(self.items.geometry))
+        # Questions on one thing come in a row, each about the same neighbours.
+        self._answered: tuple[Any, npt.NDArray[np.int64]] = None, np.empty(0, np.int64)
 
     @classmethod
     def from_world(
@@ -131,6 +133,14 @@ class SpatialGraph:
                 raise SarKnowlipError(f"cannot read {path}: {error}", remedy) from error
             parts.append(_read_items(table, frame))
         return cls(_joined(parts), frame, north)
+
+    def without(self, kind: str) -> Self:
+        """Return a graph of everything but the things of a kind."""
+        items = self.items
+        kept = (items.kind != kind) & (items.subclass != kind) & (items.layer != kind)
+        names = Items.__dataclass_fields__
+        rest = Items(*(getattr(items, name)[kept] for name in names))
+        return type(self)(rest, self.frame, self.north)
 
     def __len__(self) -> int:
         return len(self.items.uid)
@@ -333,11 +343,14 @@ class SpatialGraph:
         return self._uids(self._near(uid, None, within_m))
 
     def _near(self, uid: int, kind: str | None, within_m: float | None) -> npt.NDArray[np.int64]:
-        tree, rows = self._index(kind)
-        if within_m is not None:
-            found = tree.query(self._shape(uid), predicate="dwithin", distance=within_m)
-            rows = rows[np.sort(found)]
-        return self._others(uid, rows)
+        asked = uid, kind, within_m
+        if self._answered[0] != asked:
+            tree, rows = self._index(kind)
+            if within_m is not None:
+                found = tree.query(self._shape(uid), predicate="dwithin", distance=within_m)
+                rows = rows[np.sort(found)]
+            self._answered = asked, self._others(uid, rows)
+        return self._answered[1]
 
     def _others(self, uid: int, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         others: npt.NDArray[np.int64] = rows[rows != self._of(uid)]
