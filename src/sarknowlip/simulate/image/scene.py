@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import shapely
@@ -78,7 +77,7 @@ class Survey:
     Attributes:
         tallest_m: Height above the terrain that nothing exceeds.
         movers: All targets with a speed.
-        digest: Of all content, in any order.
+        digest: Of all content, in the order of the world's cells.
     """
 
     tallest_m: float
@@ -88,17 +87,17 @@ class Survey:
 
 def survey(world: World) -> Survey:
     """Look through a world piece by piece."""
-    tallest, movers, total = 0.0, [Targets.empty()], 0
+    tallest, movers, content = 0.0, [Targets.empty()], hashlib.blake2b(digest_size=16)
     for cell in world.cells():
         tallest = max(tallest, tallest_m(cell))
         moving = cell.targets.speed != 0
         if moving.any():
             movers.append(cell.targets.take(moving))
         for table in (cell.regions, cell.buildings, cell.targets):
-            total += _content(table)
+            _add_content(content, table)
     everyone = Targets.concat(movers)
     everyone = everyone.take(np.argsort(everyone.uid, kind="stable"))
-    return Survey(tallest, everyone, f"{total % 2**64:016x}")
+    return Survey(tallest, everyone, content.hexdigest())
 
 
 @dataclass(frozen=True)
@@ -274,18 +273,14 @@ def _share(length_m: float, wanted_m: float) -> float:
     return length_m / max(1, int(np.ceil(length_m / wanted_m - 0.3)))
 
 
-def _content(table: Table) -> int:
-    """Return a number for all rows of a table: the sum of a hash of each."""
-    total = 0
-    columns: list[Any] = []
+def _add_content(content: hashlib.blake2b, table: Table) -> None:
+    """Add all columns of a table to a digest."""
     for name, kind in table.DTYPES.items():
         values = getattr(table, name)
         if name == "geometry":
-            columns.append(shapely.to_wkb(values))
+            parts = [len(values).to_bytes(8, "little"), *shapely.to_wkb(values)]
         elif kind is object:
-            columns.append([str(value).encode() for value in values])
+            parts = [str(value).encode() + b"\0" for value in values]
         else:
-            columns.append([value.tobytes() for value in values])
-    for row in zip(*columns, strict=True):
-        total += int.from_bytes(hashlib.blake2b(b"\0".join(row), digest_size=8).digest(), "big")
-    return total
+            parts = [values.tobytes()]
+        content.update(b"".join(parts))
