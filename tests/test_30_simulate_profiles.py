@@ -245,7 +245,9 @@ def test_a_map_shows_where_time_and_range_meet_the_reference_height(name: str, e
         assert np.hypot(row - 0.5 - rows[i], column - 0.5 - columns[i]) < 0.002
 
 
-@pytest.mark.parametrize("name", ["umbra-spotlight", "iceye-spotlight", "terrasarx-stripmap"])
+@pytest.mark.parametrize(
+    "name", ["umbra-spotlight", "iceye-spotlight", "terrasarx-stripmap", "sentinel1-iw-grd"]
+)
 @pytest.mark.parametrize("size", [1_000.0, 30_000.0])
 def test_fitted_positions_are_the_exact_ones(name: str, size: float) -> None:
     geometry = geometry_of(name, bounds=local_bounds(size, size * 0.8))

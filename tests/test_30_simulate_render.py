@@ -232,6 +232,20 @@ def test_workers_and_interruptions_change_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "two" / "scene.pickle").exists()
 
 
+@pytest.mark.parametrize("fallocate", [True, False])
+def test_space_is_taken_before_pixels_are_made(
+    fallocate: bool, tmp_path: Path, monkeypatch
+) -> None:
+    """With and without the system call, which macOS lacks."""
+    if not fallocate:
+        monkeypatch.delattr("os.posix_fallocate", raising=False)
+    Raster.create(tmp_path, ("VV", "VH"), (700, 900), np.float32, "recipe")
+    file = tmp_path / "raster.npy"
+    assert file.stat().st_blocks * 512 >= 2 * 700 * 900 * 4
+    assert (np.load(file) == 0).all()
+    assert np.load(file).shape == (2, 700, 900)
+
+
 def test_a_folder_keeps_to_its_recipe(tmp_path: Path) -> None:
     world, profile, geometry = flat(), sensor(), plane((32, 32), 10.0)
     image(tmp_path, world, profile, geometry, RenderConfig())
@@ -564,6 +578,24 @@ def test_points_have_the_sensors_resolution_sidelobes_and_power(alpha: float) ->
         if alpha == 1.0:
             assert 10 * np.log10(profile[null:].max()) == pytest.approx(-13.26, abs=0.1)
         assert profile[512 + 16 * 9 : 512 + 16 * 11].max() > 1e-8  # followed 10 cells and more
+
+
+def test_points_added_by_blocks_equal_those_added_one_by_one(monkeypatch) -> None:
+    geometry = plane((90, 120), 1.0)
+    psf = ImpulseResponse(0.75, (1.5, 2.0), geometry.axes(0, 0))
+    random = np.random.default_rng(3)
+    x, y = geometry.ground(random.uniform(-40, 130, 900), random.uniform(-40, 160, 900), 20.0)
+    points = Scatterers.at(x, y, np.full(900, 20.0), 10 ** random.uniform(-1, 5, (2, 900)))
+    found = []
+    for separable in (True, False):
+        assert psf.separable
+        monkeypatch.setattr(ImpulseResponse, "separable", separable)
+        fields = np.zeros((2, 2, 90, 120), np.complex64)
+        draw = PointImage(geometry, psf, ("VV", "VH"), 1, 1e-2)
+        draw.add_to(fields, (0, 0), points, np.ones(900))
+        found.append(fields)
+        monkeypatch.undo()
+    assert np.abs(found[0] - found[1]).max() < 1e-5 * np.abs(found[1]).max()
 
 
 def test_points_do_not_depend_on_the_window() -> None:

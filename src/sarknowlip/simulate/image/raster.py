@@ -22,7 +22,7 @@ from sarknowlip.core.files import TEMPORARY, read_json, read_json_lines, write_b
 _PIXELS = "raster.npy"
 _ABOUT = "raster.json"
 _JOURNAL = "tiles.jsonl"
-_ZEROS = 1 << 24
+_PIECE = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -145,6 +145,9 @@ def _reserve(path: Path) -> None:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(handle.fileno(), 0, size)
             return
-        # macOS and Windows have no such call: write the zeros.
-        while handle.tell() < size:
-            handle.write(bytes(min(size - handle.tell(), _ZEROS)))
+        # macOS and Windows have no such call: write what the file holds, nearly all zeros.
+        for start in range(0, size, _PIECE):
+            handle.seek(start)
+            piece = handle.read(_PIECE)
+            handle.seek(start)
+            handle.write(piece)
