@@ -4,11 +4,12 @@
 
 A case is sensor:size_km:workers. Cases run in turn, `--rounds` times over, each with a process of
 its own. Columns: square kilometres of the world; seconds of wall time in all and until the truth
-was written; seconds of processor time of all processes; square kilometres per second of wall time
-of the whole and of the product alone (wall time less that of truth); greatest sums over the tree of
-processes, sampled ten times a second, of resident memory (which counts shared pages once for each
-process, and pages of mapped files, which the kernel may drop) and of anonymous memory (which it may
-not), and the greatest anonymous memory of any one process; MiB. Linux only.
+was written; seconds of processor time of all processes; cores that others kept busy meanwhile (wall
+time means little unless that is near 0); square kilometres per second of wall time of the whole and
+of the product alone (wall time less that of truth); greatest sums over the tree of processes,
+sampled ten times a second, of resident memory (which counts shared pages once for each process, and
+pages of mapped files, which the kernel may drop) and of anonymous memory (which it may not), and
+the greatest anonymous memory of any one process; MiB. Linux only.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import psutil
 from conftest import hardware
 
 COLUMNS = (
-    "sensor", "km2", "workers", "round", "wall_s", "truth_s", "cpu_s", "km2_per_s",
+    "sensor", "km2", "workers", "round", "wall_s", "truth_s", "cpu_s", "others_cores", "km2_per_s",
     "product_km2_per_s", "rss_mib", "anon_mib", "process_anon_mib",
 )  # fmt: skip
 PERIOD_S = 0.1
@@ -49,11 +50,18 @@ def memory(root: int) -> list[tuple[float, float]]:
     return found
 
 
+def busy_s() -> float:
+    """Return seconds that all cores have worked since the machine started."""
+    times = psutil.cpu_times()
+    return times.user + times.nice + times.system
+
+
 def measure(sensor: str, size_km: float, workers: int, out: Path) -> dict[str, str]:
     """Simulate one city in a process of its own."""
     command = [sys.executable, "-m", "sarknowlip", "simulate", "--city", "Hamburg", "--seed", "7"]
     command += ["--sensor", sensor, "--size-km", f"{size_km:g}", "--workers", str(workers)]
     before, start, truth_s = os.times(), time.perf_counter(), float("nan")
+    busy_before = busy_s()
     peaks = [0.0, 0.0, 0.0]
     with subprocess.Popen(
         [*command, "--out", str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -71,6 +79,7 @@ def measure(sensor: str, size_km: float, workers: int, out: Path) -> dict[str, s
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
     wall_s, after = time.perf_counter() - start, os.times()
     cpu_s = sum(after[2:4]) - sum(before[2:4])
+    own_s = sum(after[:4]) - sum(before[:4])
     km2 = size_km**2
     return {
         "sensor": sensor,
@@ -79,6 +88,7 @@ def measure(sensor: str, size_km: float, workers: int, out: Path) -> dict[str, s
         "wall_s": f"{wall_s:.1f}",
         "truth_s": f"{truth_s:.1f}",
         "cpu_s": f"{cpu_s:.1f}",
+        "others_cores": f"{max(0.0, busy_s() - busy_before - own_s) / wall_s:.2f}",
         "km2_per_s": f"{km2 / wall_s:.3g}",
         "product_km2_per_s": f"{km2 / (wall_s - truth_s):.3g}",
     } | {name: f"{peak:.0f}" for name, peak in zip(COLUMNS[-3:], peaks, strict=True)}
