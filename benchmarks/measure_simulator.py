@@ -1,10 +1,10 @@
 """Print how far simulated products are from what was put into them, as CSV.
 
 Small worlds of known content are rendered and written as SAFE, SICD and GeoTIFF, and measured on
-the files with this package's own readers (tests/data/world/measures.py says how). A row gives what
-is expected, what was found, its standard error where sampling limits it (else empty), and how many
-samples, targets or surfaces it rests on. Speckle is measured without texture of surfaces; levels
-without and with.
+the files with this package's own readers: tests/data/world/measures.py and places.py say how. A row
+gives what is expected (empty for probabilities), what was found, its standard error where sampling
+limits it, and how many samples, targets or surfaces it rests on. Speckle is measured without
+texture of surfaces; levels without and with.
 
     python benchmarks/measure_simulator.py [PART ...] > simulator.csv
 
@@ -30,24 +30,20 @@ from conftest import hardware
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from data.world.make import HandWorld, ground, layers, local_bounds
-from data.world.measures import (
-    compound,
-    covariance_of,
+from data.world.measures import compound, covariance_of, levels_of, looks_of, textured
+from data.world.places import (
     leaning,
-    levels_of,
-    looks_of,
     motion,
     offsets_of,
     response_of,
     sidelobe_db,
-    textured,
 )
 from data.world.probe import made
 from sarknowlip.simulate.acquire import AcquireConfig
 from sarknowlip.simulate.sensors import PROFILES
 
 COLUMNS = ("part", "sensor", "case", "measure", "unit", "expected", "found", "error", "samples")
-Row = tuple[str, str, str, str, str, float, float, float | None, int]
+Row = tuple[str, str, str, str, str, float | None, float, float | None, int]
 PASSES = ("ascending", "descending")
 EDGE_M = {
     "sentinel1-iw-grd": 1500.0, "umbra-spotlight": 160.0, "capella-spotlight": 160.0,
@@ -79,7 +75,7 @@ def looks(folder: Callable[[], Path]) -> Iterator[Row]:
                 test = stats.kstest(found.samples, gamma)
                 yield (
                     "looks", name, case, "Kolmogorov-Smirnov p, gamma", "1",
-                    0.5, float(test.pvalue), None, size,
+                    None, float(test.pvalue), None, size,
                 )  # fmt: skip
 
 
@@ -94,10 +90,10 @@ def k(folder: Callable[[], Path]) -> Iterator[Row]:
         for label, order in (("stated", found.order), ("fitted", found.fitted)):
             test = stats.kstest(found.samples, compound(order, found.signal))
             measure = f"Kolmogorov-Smirnov p, {label} order"
-            yield "k", name, case, measure, "1", 0.5, float(test.pvalue), None, size
+            yield "k", name, case, measure, "1", None, float(test.pvalue), None, size
         test = stats.kstest(found.samples, "expon")
         measure = "Kolmogorov-Smirnov p, exponential"
-        yield "k", name, case, measure, "1", 0.0, float(test.pvalue), None, size
+        yield "k", name, case, measure, "1", None, float(test.pvalue), None, size
 
 
 def levels(folder: Callable[[], Path]) -> Iterator[Row]:

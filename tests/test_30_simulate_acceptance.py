@@ -11,18 +11,13 @@ from sarkit.verification import SicdConsistency
 from scipy import stats
 
 from data.world.make import HandWorld, ground, layers, local_bounds
-from data.world.measures import (
-    cell_m,
-    compound,
-    covariance_of,
+from data.world.measures import cell_m, compound, covariance_of, levels_of, looks_of, textured
+from data.world.places import (
     leaning,
-    levels_of,
-    looks_of,
     motion,
     offsets_of,
     response_of,
     sidelobe_db,
-    textured,
 )
 from data.world.probe import made
 from sarknowlip.simulate.acquire import AcquireConfig
