@@ -25,6 +25,7 @@ from sarknowlip.sar.product import ReadOptions
 from sarknowlip.sar.sensors import open_product
 from sarknowlip.simulate.acquire import AcquireConfig, acquire
 from sarknowlip.simulate.city import SimulationConfig, SimulationReport, simulate
+from sarknowlip.simulate.scatter.conditions import Conditions
 from sarknowlip.simulate.sensors import PROFILES
 from sarknowlip.simulate.world.changes import Changes
 from sarknowlip.simulate.world.config import WorldConfig
@@ -110,6 +111,29 @@ def test_repeating_changes_nothing(made: tuple[Path, SimulationReport]) -> None:
     after = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
     del before[out / ".lock"], after[out / ".lock"]
     assert before == after
+
+
+def test_what_was_deleted_is_made_again(made: tuple[Path, SimulationReport]) -> None:
+    out, report = made
+    victims = [report.products[1], report.truth[1] / "truth.json"]
+    before = [hashlib.sha256(path.read_bytes()).hexdigest() for path in victims]
+    for path in victims:
+        path.unlink()
+    assert run(CITY, out) == report
+    assert [hashlib.sha256(path.read_bytes()).hexdigest() for path in victims] == before
+
+
+def test_views_that_differ_a_little_have_products_of_their_own(tmp_path: Path) -> None:
+    views = [AcquireConfig(sensor="gaofen3-fsii", incidence_deg=angle) for angle in (36.0, 36.4)]
+    windy = Conditions(wind_speed=15.0)
+    views.append(views[0].model_copy(update={"conditions": windy}))
+    config = SimulationConfig(world=WorldConfig(city="Lagos", size_km=1.0), views=tuple(views))
+    report = run(config, tmp_path)
+    assert len(set(report.products)) == 3
+    assert len({hashlib.sha256(p.read_bytes()).hexdigest() for p in report.products}) == 3
+    twice = config.model_copy(update={"views": (views[0], views[0])})
+    with pytest.raises(ConfigError, match="to see the same twice"):
+        run(twice, tmp_path / "twice")
 
 
 def test_another_simulation_is_refused(made: tuple[Path, SimulationReport]) -> None:
@@ -201,6 +225,7 @@ def test_every_sensor_sees_a_bright_ship_on_dark_water(sensor: str, tmp_path: Pa
         ({"look": "left"}, GeometryError, "left"),
         ({"incidence_deg": 80.0}, GeometryError, "80"),
         ({"start": "yesterday"}, ConfigError, "'yesterday' is no time"),
+        ({"start": "1600-01-01"}, ConfigError, "'1600-01-01' is out of time; choose a year of"),
     ],
 )
 def test_what_cannot_be_seen_is_one_line(values, error, message: str, tmp_path: Path) -> None:

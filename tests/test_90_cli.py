@@ -108,6 +108,17 @@ def test_verbs_of_a_corpus(corpus: Path, tmp_path: Path) -> None:
     assert json.loads(done.stdout)["claim_precision"] == 1.0
 
 
+def test_the_example_in_the_help_of_simulate_works(tmp_path: Path) -> None:
+    done = run("simulate", "--city", "Lagos", "--size-km", "1", "--sensor", "gaofen3-fsii", "--set",
+               "world.relief_m=30", "--set", "view.conditions.wind_speed=9", "--out", tmp_path,
+               "--json")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    asked = json.loads((tmp_path / "simulation.json").read_text())["config"]
+    assert asked["world"]["relief_m"] == 30
+    assert asked["views"][0]["conditions"]["wind_speed"] == 9
+    assert Path(json.loads(done.stdout)["products"][0]).is_file()
+
+
 def test_info_lists_what_there_is() -> None:
     values = json.loads(run("info", "--json").stdout)
     assert "sentinel1-safe" in values["sensors"]
@@ -134,6 +145,10 @@ def test_info_lists_what_there_is() -> None:
         (["simulate", "--city", "Rome", "--sensor", "x", "--out", "s"], "no simulated sensor 'x'"),
         (["simulate", "--city", "Rome", "--set", "view.x=1", "--out", "s"], "unknown setting"),
         (["simulate", "--city", "Rome", "--change", "flood=1", "--out", "s"], "invalid change flo"),
+        (["simulate", "--city", "Rome", "--set", "truth_gsd_m=abc", "--out", "s"], "truth_gsd_m"),
+        (["simulate", "--city", "Rome", "--set", "view.tile_px=1000000", "--out", "s"], "tile_px"),
+        (["simulate", "--city", "Rome", "--set", "later_days=1e9", "--out", "s"], "later_days"),
+        (["simulate", "--city", "Rome", "--set", "view.start=1600-01-01", "--out", "s"], "out of"),
         (["simulate", "--osm", "absent.pbf", "--out", "s"], "absent.pbf"),
         (["simulate", "--osm", "file", "--out", "s"], "file"),
         (["simulate", "--city", "Rome", "--size-km", "99", "--out", "s"], "invalid option size_km"),

@@ -30,7 +30,7 @@ def simulate(
     incidence: Annotated[float | None, typer.Option(help="Degrees, at the centre.")] = None,
     polarizations: Annotated[str | None, typer.Option(help="For example VV,VH.")] = None,
     covariance: Annotated[
-        bool, typer.Option("--covariance", help="Covariance matrices in place of powers.")
+        bool, typer.Option("--covariance", help="Covariance matrices beside the powers.")
     ] = False,
     change: Annotated[
         list[str] | None,
@@ -41,9 +41,9 @@ def simulate(
     ] = False,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Further key=value: world.relief_m=30, conditions.wind_speed=9"),
+        typer.Option("--set", help="More: world.relief_m=30, view.conditions.wind_speed=9, …"),
     ] = None,
-    workers: Annotated[int, typer.Option(help="Processes.")] = 1,
+    workers: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Simulate SAR products of a city with exact truth; see docs/simulate.md."""
@@ -74,18 +74,16 @@ def simulate(
          .model_dump(mode="json"), "later_days": 12.0, "truth_gsd_m": 10.0},
         settings or [],
     )  # fmt: skip
-    base = values.pop("view")
-    config = SimulationConfig(
-        world=checked(kind, values.pop("world"), "setting", "see docs/simulate.md"),
-        views=tuple(
-            checked(AcquireConfig, base | {"sensor": name}, "setting", "see docs/simulate.md")
-            for name in sensor or ["sentinel1-iw-grd"]
-        ),
-        changes=checked(Changes, dict(map(parsed, change)), "change", "see docs/simulate.md")
-        if change
-        else None,
-        relations=relations,
-        **values,
-    )
+    view = values.pop("view")
+    sensors = sensor or ["sentinel1-iw-grd"]
+    page = "see docs/simulate.md"
+    values |= {
+        "world": checked(kind, values["world"], "setting", page),
+        "views": [checked(AcquireConfig, view | {"sensor": s}, "setting", page) for s in sensors],
+        "relations": relations,
+    }
+    if change:
+        values["changes"] = checked(Changes, dict(map(parsed, change)), "change", page)
+    config = checked(SimulationConfig, values, "setting", page)
     report = run(config, out, bar=functools.partial(bar, quiet=as_json), workers=workers)
     emit(report.model_dump(mode="json"), as_json, f"simulation {out}")

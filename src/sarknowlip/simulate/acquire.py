@@ -34,6 +34,8 @@ from sarknowlip.simulate.sensors.profile import SensorProfile, View
 Progress = Callable[[int, int, str], None]
 Grid = GroundRangeGrid | SlantRangeGrid | MapGrid
 
+YEARS = 1978, 2100
+"""Years of acquisition: from the first civil radar in space to where orbits are still told."""
 HEIGHT_SAMPLES = 33
 """Points along an edge of the world at which its mean height is taken."""
 
@@ -48,7 +50,7 @@ class AcquireConfig(Config):
         incidence_deg: At the world's centre, degrees; None takes the sensor's usual one.
         start: Zero-Doppler time of the world's centre, UTC, RFC 3339.
         polarizations: None takes the sensor's usual ones.
-        covariance: Elements of the covariance matrix in place of powers; GeoTIFF sensors only.
+        covariance: Elements of the covariance matrix beside the powers; GeoTIFF sensors only.
         conditions: Wind and soil.
         tile_px: Edge of the pieces in which the image is made; changes no pixel.
     """
@@ -61,7 +63,7 @@ class AcquireConfig(Config):
     polarizations: tuple[Polarization, ...] | None = None
     covariance: bool = False
     conditions: Conditions = Conditions()
-    tile_px: int = Field(default=512, ge=64)
+    tile_px: int = Field(default=512, ge=16, le=8192)
 
     def profile(self) -> SensorProfile:
         """Return the sensor with the polarisations asked for.
@@ -229,6 +231,8 @@ def _utc(text: str) -> str:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise ConfigError(f"{text!r} is no time", "write 2024-06-01T06:00:00Z") from error
+    if not YEARS[0] <= moment.year <= YEARS[1]:
+        raise ConfigError(f"{text!r} is out of time", f"choose a year of {YEARS[0]} to {YEARS[1]}")
     if moment.tzinfo is not None:
         moment = moment.astimezone(UTC).replace(tzinfo=None)
     return f"{moment.isoformat()}Z"

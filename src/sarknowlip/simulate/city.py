@@ -7,19 +7,21 @@ the formats of their sensors, and `truth/1`, `truth/2`: the truth files of the d
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import Field
 
 from sarknowlip import __version__
 from sarknowlip.core.config import Config, changed_keys
-from sarknowlip.core.errors import SarKnowlipError
+from sarknowlip.core.errors import ConfigError, SarKnowlipError
 from sarknowlip.core.files import exclusive, read_json, remove_partials, write_json
 from sarknowlip.simulate.acquire import AcquireConfig, Progress, acquire
 from sarknowlip.simulate.layers import World
@@ -58,8 +60,8 @@ class SimulationConfig(Config):
     world: WorldConfig | OsmWorldConfig
     views: tuple[AcquireConfig, ...] = Field(default=(AcquireConfig(),), min_length=1)
     changes: Changes | None = None
-    later_days: float = Field(default=12.0, gt=0.0)
-    truth_gsd_m: float = Field(default=10.0, gt=0.0)
+    later_days: float = Field(default=12.0, gt=0.0, le=3650.0)
+    truth_gsd_m: float = Field(default=10.0, ge=0.5, le=1000.0)
     relations: bool = False
 
     @cached_property
@@ -112,31 +114,43 @@ def simulate(
         GeometryError: A sensor cannot see the place as asked.
         StorageError: The folder cannot be written.
     """
-    for view in config.views:
-        view.profile()
-        view.view()
+    shots = _shots(config)
+    counts: list[dict[str, int]] = []
+    products: list[Path] = []
     with exclusive(out / _LOCK):
         state = _State.open(out, config)
         remove_partials(out)
-        dates = _dates(config)
-        counts: list[dict[str, int]] = []
-        products: list[Path] = []
-        for number, world in enumerate(dates):
-            folder = out / TRUTH / str(number + 1)
-            date = _date(config, config.views[0], number)
-            part = f"truth {number + 1}"
-            counts.append(state.once(part, _truth, world, date, config, folder, bar))
-            for view in config.views:
-                name, moved = _dated(config, view, number)
-                made = state.once(name, _product, world, moved, out / PRODUCTS, name, bar, workers)
-                products.append(out / PRODUCTS / made)
+        worlds = _dates(config)
+        folders = [out / TRUTH / str(number + 1) for number in range(len(worlds))]
+        for world, shot, folder in zip(worlds, shots, folders, strict=True):
+            truth = _Truth(world, shot.date, config.truth_gsd_m, folder, bar)
+            counts.append(state.once(truth))
+            if config.relations:
+                state.once(_Relations(folder, bar))
+            for name, view in shot.views.items():
+                part = _Product(world, view, out / PRODUCTS, name, bar, workers)
+                products.append(part.left(state.once(part)))
     return SimulationReport(
-        area_km2=dates[0].bounds.area_km2,
+        area_km2=worlds[0].bounds.area_km2,
         products=tuple(products),
-        truth=tuple(out / TRUTH / str(number + 1) for number in range(len(dates))),
+        truth=tuple(folders),
         objects=counts[0]["objects"],
         changes=counts[1]["changes"] if config.changes is not None else None,
     )
+
+
+class _Part(Protocol):
+    """A part of a simulation that is made in one go."""
+
+    @property
+    def key(self) -> str:
+        """Its name in simulation.json."""
+
+    def make(self) -> Any:
+        """Make it and return what is to be remembered of it."""
+
+    def left(self, remembered: Any) -> Path:
+        """Return the path of what it leaves."""
 
 
 class _State:
@@ -161,12 +175,12 @@ class _State:
             )
         return cls(path, wanted, found["done"])
 
-    def once(self, part: str, make: Callable[..., Any], *arguments: Any) -> Any:
-        """Return what `make` returned when the part was made, now or before."""
-        if part not in self._done:
-            self._done[part] = make(*arguments)
+    def once(self, part: _Part) -> Any:
+        """Return what is remembered of a part, which is made if it is not there."""
+        if part.key not in self._done or not part.left(self._done[part.key]).exists():
+            self._done[part.key] = part.make()
             self._write()
-        return self._done[part]
+        return self._done[part.key]
 
     def _write(self) -> None:
         content = {"version": __version__, "config": self._config, "done": self._done}
@@ -180,42 +194,103 @@ def _dates(config: SimulationConfig) -> list[World]:
     return [first, ChangedWorld(first, config.changes)]
 
 
-def _date(config: SimulationConfig, view: AcquireConfig, number: int) -> str:
-    """Return the time of a view at the first or the second date, RFC 3339."""
-    later = timedelta(days=config.later_days * number)
-    start = datetime.fromisoformat(view.view().start) + later
-    return start.isoformat().replace("+00:00", "Z")
+@dataclass(frozen=True)
+class _Shot:
+    """One date: its time, and the views of it by the name of their product."""
+
+    date: str
+    views: dict[str, AcquireConfig]
 
 
-def _dated(config: SimulationConfig, view: AcquireConfig, number: int) -> tuple[str, AcquireConfig]:
-    """Return the name of a date's product, and its view."""
-    start = _date(config, view, number)
-    moved = view.model_copy(update={"start": start})
-    side = {"right": "R", "left": "L"}[view.view().look]
-    angle = f"{view.orbit_state[0].upper()}{side}{view.view().incidence_deg:.0f}"
+def _shots(config: SimulationConfig) -> list[_Shot]:
+    """Return the dates.
+
+    Raises:
+        ConfigError: A view cannot be made, or is listed twice.
+    """
+    shots = []
+    for number in range(1 if config.changes is None else 2):
+        later = timedelta(days=config.later_days * number)
+        views: dict[str, AcquireConfig] = {}
+        for view in config.views:
+            start = datetime.fromisoformat(view.view().start) + later
+            moved = view.model_copy(update={"start": start.isoformat()})
+            name = _name(config, moved)
+            if name in views:
+                raise ConfigError(f"{view.sensor} is to see the same twice", "name it once")
+            views[name] = moved
+        shots.append(_Shot(next(iter(views.values())).view().start, views))
+    return shots
+
+
+def _name(config: SimulationConfig, view: AcquireConfig) -> str:
+    """Return the name of a product: place, sensor, view, time, and a digest of all settings."""
+    full = view.view()
     pols = "".join(view.profile().polarizations) + ("-C" if view.covariance else "")
-    return (
-        f"{config.title}_{view.sensor}_{pols}_{angle}_{datetime.fromisoformat(start):%Y%m%dT%H%M%S}",
-        moved,
-    )
+    angle = f"{full.orbit_state[0].upper()}{full.look[0].upper()}{full.incidence_deg:.0f}"
+    moment = f"{datetime.fromisoformat(full.start):%Y%m%dT%H%M%S}"
+    return f"{config.title}_{view.sensor}_{pols}_{angle}_{moment}_{view.digest()[:6]}"
 
 
-def _truth(
-    world: World, date: str, config: SimulationConfig, folder: Path, bar: Bar
-) -> dict[str, int]:
-    """Write the truth of one date and return the numbers of rows."""
-    with bar("truth") as progress:
-        write_truth(world, folder, config.truth_gsd_m, date=date, progress=progress)
-    if config.relations:
-        graph = SpatialGraph.from_truth(folder).without("vehicle")
-        write_relations(graph, folder / RELATIONS, max_distance_m=RELATIONS_M)
-    counts: dict[str, int] = read_json(folder / MANIFEST, "delete the folder")["rows"]
-    return counts
+@dataclass(frozen=True)
+class _Truth:
+    """The truth files of one date; their numbers of rows are remembered."""
+
+    world: World
+    date: str
+    gsd_m: float
+    folder: Path
+    bar: Bar
+
+    @property
+    def key(self) -> str:
+        return f"{TRUTH} {self.folder.name}"
+
+    def make(self) -> dict[str, int]:
+        with self.bar(TRUTH) as progress:
+            write_truth(self.world, self.folder, self.gsd_m, date=self.date, progress=progress)
+        counts: dict[str, int] = read_json(self.folder / MANIFEST, "delete the folder")["rows"]
+        return counts
+
+    def left(self, remembered: dict[str, int]) -> Path:
+        return self.folder / MANIFEST
 
 
-def _product(  # noqa: PLR0917 - arguments of `_State.once`
-    world: World, view: AcquireConfig, folder: Path, name: str, bar: Bar, workers: int
-) -> str:
-    """Make one product and return its name in the folder."""
-    with bar(view.sensor) as progress:
-        return acquire(world, view, folder, name, workers=workers, progress=progress).name
+@dataclass(frozen=True)
+class _Relations:
+    """The relations within the truth of one date; their number is remembered."""
+
+    folder: Path
+    bar: Bar
+
+    @property
+    def key(self) -> str:
+        return f"relations {self.folder.name}"
+
+    def make(self) -> int:
+        with self.bar("relations"):
+            graph = SpatialGraph.from_truth(self.folder).without("vehicle")
+            return write_relations(graph, self.left(0), max_distance_m=RELATIONS_M)
+
+    def left(self, remembered: int) -> Path:
+        return self.folder / RELATIONS
+
+
+@dataclass(frozen=True)
+class _Product:
+    """One product; the name it got is remembered."""
+
+    world: World
+    view: AcquireConfig
+    folder: Path
+    key: str
+    bar: Bar
+    workers: int
+
+    def make(self) -> str:
+        look = functools.partial(acquire, self.world, self.view, self.folder, self.key)
+        with self.bar(self.view.sensor) as progress:
+            return look(workers=self.workers, progress=progress).name
+
+    def left(self, remembered: str) -> Path:
+        return self.folder / remembered
