@@ -362,8 +362,8 @@ def test_a_square_around_a_place(extract: Path) -> None:
     [
         ({"city": "Rome", "size_km": 2.0}, "covers too little of the ground around"),
         ({"city": "Nowhere upon Nothing", "size_km": 2.0}, "no city named"),
-        ({"city": "Rome"}, "size_km goes with city or centre"),
-        ({"size_km": 2.0}, "size_km goes with city or centre"),
+        ({"city": "Rome"}, r"--city NAME --size-km N.*world\.centre"),
+        ({"size_km": 2.0}, r"--city NAME --size-km N.*world\.centre"),
         ({"city": "Rome", "centre": (1.0, 2.0), "size_km": 2.0}, "both city and centre"),
     ],
 )

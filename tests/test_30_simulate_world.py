@@ -27,11 +27,12 @@ from sarknowlip.simulate.layers import (
     Layers,
     surface_id,
 )
+from sarknowlip.simulate.world import procedural
 from sarknowlip.simulate.world.config import WorldConfig
 from sarknowlip.simulate.world.ground import ROADS, first_uid, plan_layers
+from sarknowlip.simulate.world.painted import outlines
 from sarknowlip.simulate.world.plan import Plan, make_plan
 from sarknowlip.simulate.world.procedural import ProceduralWorld
-from sarknowlip.simulate.world.shipping import hulls
 from sarknowlip.simulate.world.zoning import zones
 
 DISTRICTS = {
@@ -159,15 +160,15 @@ def check_quays(plan: Plan) -> None:
 
 def check_ships(layers: Layers, water: shapely.Geometry) -> None:
     ships = layers.targets.take(layers.targets.kind == "ship")
-    outlines = hulls(ships)
-    assert shapely.covers(water.buffer(1e-6), outlines).all()
-    pairs = shapely.STRtree(outlines).query(outlines, predicate="intersects")
+    hulls = outlines(ships)
+    assert shapely.covers(water.buffer(1e-6), hulls).all()
+    pairs = shapely.STRtree(hulls).query(hulls, predicate="intersects")
     assert np.array_equal(pairs[0], pairs[1]), "ships overlap"
     wakes = layers.regions.take(layers.regions.function == "wake")
     assert sorted(wakes.parent) == sorted(ships.uid[ships.speed > 0])
     for geometry, parent in zip(wakes.geometry, wakes.parent, strict=True):
         row = int(np.flatnonzero(ships.uid == parent)[0])
-        assert geometry.distance(outlines[row]) < 0.01
+        assert geometry.distance(hulls[row]) < 0.01
         turn = np.radians(ships.heading[row])
         ahead = np.array([np.sin(turn), np.cos(turn)])
         astern = (shapely.get_coordinates(geometry) - [ships.x[row], ships.y[row]]) @ ahead
@@ -363,7 +364,25 @@ def test_worlds_repeat_in_another_process_and_differ_by_seed_and_city() -> None:
     world = ProceduralWorld(config)
     own = digest(list(world.cells()))
     assert made.stdout.strip() == own
-    assert digest(list(pickle.loads(pickle.dumps(world)).cells())) == own
     for change in ({"seed": 12}, {"city": "Bologna"}):
         other = ProceduralWorld(config.model_copy(update=change))
         assert digest(list(other.cells())) != own
+
+
+def test_a_pickled_copy_is_the_same_world_and_is_not_planned_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = ProceduralWorld(WorldConfig(city="Genoa", seed=11, size_km=2.0, coast=True, river=True))
+    size = len(pickle.dumps(world))
+    first = world.layers(world.bounds)
+    monkeypatch.setattr(procedural, "make_plan", None)
+    monkeypatch.setattr(procedural, "plan_layers", None)
+    content = pickle.dumps(world)
+    copy = pickle.loads(content)
+    assert (copy.config, copy.frame, copy.bounds) == (world.config, world.frame, world.bounds)
+    assert digest([copy.layers(copy.bounds)]) == digest([first])
+    assert digest(list(copy.cells())) == digest(list(world.cells()))
+    x, y = places(world.bounds, 200).T
+    assert np.array_equal(copy.height(x, y), world.height(x, y))
+    assert copy.height_range(world.bounds) == world.height_range(world.bounds)
+    assert len(content) == size, "filled districts travel along"

@@ -88,6 +88,10 @@ class Frame:
         # UTM coordinates with ellipsoidal heights: the zone's CRS made three-dimensional.
         return Transformer.from_crs(self.crs.to_3d(), 4978, always_xy=True)
 
+    @cached_property
+    def _projection(self) -> Proj:
+        return Proj(self.crs)
+
     def lonlat(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Floats, Floats]:
         """Return longitudes and latitudes, degrees, of UTM metres."""
         lon, lat = self._to_lonlat.transform(np.asarray(x), np.asarray(y))
@@ -103,11 +107,12 @@ class Frame:
         x, y, z = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (x, y, z)))
         return np.stack(self._to_ecef.transform(x, y, z))
 
-    def convergence_deg(self, x: float, y: float) -> float:
-        """Return the angle from true north to grid north, degrees, clockwise positive.
+    def convergence_deg(self, x: npt.ArrayLike, y: npt.ArrayLike) -> Floats:
+        """Return the angles from true north to grid north, degrees, clockwise positive, same shape.
 
         A direction of g degrees from grid north is g + convergence degrees from true north.
         """
         lon, lat = self.lonlat(x, y)
-        factors = Proj(self.crs).get_factors(float(lon), float(lat))
-        return float(factors.meridian_convergence)
+        if not lon.size:
+            return np.zeros(lon.shape)
+        return np.asarray(self._projection.get_factors(lon, lat).meridian_convergence)

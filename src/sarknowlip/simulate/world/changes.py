@@ -67,7 +67,7 @@ class Changes(Config):
 
     Attributes:
         seed: Of the choices; another seed gives another second date of the same world.
-        flood_m: Rise of all water, metres.
+        flood_m: Rise of all water, metres, up to 30.
         new_buildings: Share of free building sites on open ground that are built on.
         demolished: Share of buildings that are gone; bridges stay.
         ships_left: Share of ships that are gone, with their wakes.
@@ -80,7 +80,7 @@ class Changes(Config):
     """
 
     seed: int = 1
-    flood_m: float = Field(0.0, ge=0.0)
+    flood_m: float = Field(0.0, ge=0.0, le=30.0)
     new_buildings: float = Field(0.0, ge=0.0, le=1.0)
     demolished: float = Field(0.0, ge=0.0, le=1.0)
     ships_left: float = Field(0.0, ge=0.0, le=1.0)

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 from odc.geo.geobox import GeoBox
+from pydantic import Field
 from scipy import ndimage
 
 from sarknowlip.core.config import Config
@@ -60,7 +61,7 @@ class OsmWorldConfig(Config):
         path: An .osm.pbf extract.
         city: Name of a city of the gazetteer whose centre is the middle, with `size_km`.
         centre: Longitude and latitude of the middle instead, degrees, with `size_km`.
-        size_km: Edge of the square, cut to the extract; None: the whole extract.
+        size_km: Edge of the square, up to 100 km, cut to the extract; None: the whole extract.
         seed: Of everything drawn.
         populate: Whether to draw vehicles, ships and aircraft.
         traffic: How many.
@@ -72,7 +73,7 @@ class OsmWorldConfig(Config):
     path: Path
     city: str | None = None
     centre: tuple[float, float] | None = None
-    size_km: float | None = None
+    size_km: float | None = Field(None, gt=0.0, le=100.0)
     seed: int = 0
     populate: bool = True
     traffic: TrafficConfig = TrafficConfig()
@@ -220,7 +221,10 @@ def _place(config: OsmWorldConfig) -> tuple[Frame, Bounds]:
     if config.city is not None and config.centre is not None:
         raise ConfigError("both city and centre are given", "give one")
     if (config.size_km is None) != (config.city is None and config.centre is None):
-        raise ConfigError("size_km goes with city or centre", "give both or neither")
+        raise ConfigError(
+            "the size of a world of a map goes with its middle, and neither stands alone",
+            "give --city NAME --size-km N, or --size-km N --set world.centre=[lon,lat], or neither",
+        )
     if config.city is not None:
         city = find_city(config.city)
         if city is None:

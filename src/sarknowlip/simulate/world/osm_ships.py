@@ -23,7 +23,7 @@ from sarknowlip.simulate.world.districts.classes import draw, target_classes
 from sarknowlip.simulate.world.osm_ground import CELL_M, grid_cells, made_uid
 from sarknowlip.simulate.world.osm_read import ROWS_PER_FEATURE, Geometries
 from sarknowlip.simulate.world.osm_traffic import FIRST_SERIAL, TrafficConfig
-from sarknowlip.simulate.world.painted import area_of, polygons_of
+from sarknowlip.simulate.world.painted import area_of, polygons_of, rectangles
 
 _FENDER_M = 2.0
 _SHORTEST_BERTH_M = 16.0
@@ -71,12 +71,10 @@ class _Vessel:
         sizes = (float(values[0]) for values in (ship.length, ship.width, ship.height))
         return cls(uid, str(ship.subclass[0]), *sizes)
 
-    def hull(self, centre: Any, heading: float) -> Polygon:
+    def hull(self, centre: Any, heading: float) -> BaseGeometry:
         """Return its outline on the water."""
-        ahead, across = _axes(heading)
-        bow, beam = ahead * self.length / 2, across * self.width / 2
-        corners = [bow + beam, bow - beam, -bow - beam, beam - bow]
-        return Polygon([centre + corner for corner in corners])
+        place = (*centre, self.length, self.width, heading)
+        return rectangles(*(np.array([value]) for value in place))[0]
 
     def at(self, centre: Any, heading: float, speed: float, water: Regions) -> Targets:
         """Return it at a place in a region of water (one row)."""

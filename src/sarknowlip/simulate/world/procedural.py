@@ -77,18 +77,26 @@ class ProceduralWorld:
     """
 
     def __init__(self, config: WorldConfig) -> None:
+        plan = make_plan(config)
+        self._take_in(config, plan, _Boxed.of(plan_layers(config, plan)))
+
+    def _take_in(self, config: WorldConfig, plan: Plan, coarse: _Boxed) -> None:
         self.config = config
         self._frame = config.frame()
         self._bounds = config.bounds()
-        self.plan: Plan = make_plan(config)
-        self._coarse = _Boxed.of(plan_layers(config, self.plan))
+        self.plan = plan
+        self._coarse = coarse
         self._boxes = shapely.bounds([d.polygon for d in self.plan.districts]).reshape(-1, 4)
         reach = np.array([OVERHANG_M if d.quay is not None else 0.0 for d in self.plan.districts])
         self._boxes += np.array([-1, -1, 1, 1]) * reach[:, None]
         self._filled = functools.lru_cache(maxsize=KEPT_DISTRICTS)(self._fill)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.config,)
+    def __getstate__(self) -> tuple[WorldConfig, Plan, _Boxed]:
+        # A copy is not planned again, and fills its districts itself.
+        return self.config, self.plan, self._coarse
+
+    def __setstate__(self, state: tuple[WorldConfig, Plan, _Boxed]) -> None:
+        self._take_in(*state)
 
     @property
     def frame(self) -> Frame:

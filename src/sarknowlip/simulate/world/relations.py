@@ -30,7 +30,6 @@ from sarknowlip.simulate.world.alignment import Rows, rows_among
 from sarknowlip.simulate.world.painted import outlines
 from sarknowlip.simulate.world.truth import (
     MANIFEST,
-    convergence_deg,
     smallest_rectangles,
 )
 
@@ -151,8 +150,7 @@ class SpatialGraph:
         if self.north == "grid" or not len(self):
             return 0.0
         west, south, east, north = shapely.total_bounds(self.items.geometry)
-        centre = np.array([(west + east) / 2]), np.array([(south + north) / 2])
-        return float(convergence_deg(self.frame, *centre)[0])
+        return float(self.frame.convergence_deg((west + east) / 2, (south + north) / 2))
 
     def of_kind(self, kind: str | None = None) -> list[int]:
         """Return all things of a kind, by uid."""
@@ -415,7 +413,7 @@ def _read_items(table: Any, frame: Frame) -> Items:
     shapes = np.asarray(table.geometry.to_crs(frame.epsg).values, dtype=object)
     shapes = _tidy(shapes)
     centres = shapely.get_coordinates(shapely.centroid(shapes))
-    turn = convergence_deg(frame, centres[:, 0], centres[:, 1])
+    turn = frame.convergence_deg(centres[:, 0], centres[:, 1])
     kinds = table["function" if regions else "kind"]
     return Items(
         uid=table["uid"].to_numpy(np.int64),

@@ -11,7 +11,6 @@ from importlib import resources
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
@@ -21,6 +20,7 @@ from sarknowlip.simulate import keyed
 from sarknowlip.simulate.frame import Floats
 from sarknowlip.simulate.layers import ORDER, Regions, Targets, surface_id
 from sarknowlip.simulate.world.config import WorldConfig
+from sarknowlip.simulate.world.painted import outlines
 from sarknowlip.simulate.world.water import Water
 
 Range = tuple[float, float]
@@ -55,19 +55,6 @@ class ShipClass(Config):
 def _classes() -> tuple[ShipClass, ...]:
     text = resources.files(__package__).joinpath("shipping.json").read_text("utf-8")
     return tuple(ShipClass(**row) for row in json.loads(text))
-
-
-def hulls(ships: Targets) -> npt.NDArray[np.object_]:
-    """Return the rectangles that ships cover."""
-    turn = np.radians(ships.heading)
-    ahead = np.stack([np.sin(turn), np.cos(turn)], axis=1)
-    right = np.stack([np.cos(turn), -np.sin(turn)], axis=1)
-    middle = np.stack([ships.x, ships.y], axis=1)
-    ring = [
-        middle + (a * ships.length / 2)[:, None] * ahead + (b * ships.width / 2)[:, None] * right
-        for a, b in ((1, 1), (1, -1), (-1, -1), (-1, 1))
-    ]
-    return np.asarray(shapely.polygons(np.stack(ring, axis=1)))
 
 
 def sea_ships(
@@ -207,7 +194,7 @@ def _ships(
 def _free(tries: Targets, water: BaseGeometry, clear: float, apart: float) -> Targets:
     """Return the ships that lie in water and clear of ships before them, metres."""
     shapely.prepare(water)
-    room = shapely.buffer(hulls(tries), clear, quad_segs=2)
+    room = shapely.buffer(outlines(tries), clear, quad_segs=2)
     tries = tries.take(np.flatnonzero(shapely.contains_properly(water, room)))
     kept: list[int] = []
     for k in range(len(tries)):

@@ -7,7 +7,7 @@
 | changes.parquet | differences to the first date, of a `ChangedWorld` |
 | landcover.tif | codes of ESA WorldCover v200, of what is painted on top; buildings are 50 |
 | dem.tif, dem.tif.aux.xml | heights of terrain or water above the WGS 84 ellipsoid, metres |
-| truth.json | seed, extent, date and view |
+| truth.json | seed, extent, date, changes, numbers of rows |
 """
 
 from __future__ import annotations
@@ -19,12 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import shapely
-from pyproj import Proj
 
 from sarknowlip.core.files import write_json
 from sarknowlip.simulate.frame import Floats, Frame
 from sarknowlip.simulate.layers import Buildings, Regions, Targets, World, surfaces
-from sarknowlip.simulate.sensors.profile import View
 from sarknowlip.simulate.world.changes import Change, ChangedWorld
 from sarknowlip.simulate.world.geotable import Format, GeoTable, geo_table
 from sarknowlip.simulate.world.painted import outlines
@@ -87,7 +85,6 @@ def write_truth(
     folder: Path,
     gsd_m: float = 10.0,
     *,
-    view: View | None = None,
     date: str | None = None,
     progress: Progress | None = None,
     format: Format = "parquet",
@@ -100,7 +97,6 @@ def write_truth(
         world: World, or one at its second date.
         folder: Where the files go; it is made if need be.
         gsd_m: Pixel of the rasters, metres.
-        view: How it is looked at; noted in truth.json.
         date: RFC 3339 date of this state of the world; noted in truth.json.
         progress: Called with pieces done, pieces in all (0 while unknown), and the file's name.
         format: Of the tables: "parquet" or "geojson".
@@ -122,25 +118,16 @@ def write_truth(
         "gsd_m": gsd_m,
         "format": format,
         "date": date,
-        "view": None if view is None else view.model_dump(),
         "changes": world.what.model_dump() if isinstance(world, ChangedWorld) else None,
         "rows": counts,
     }
     write_json(folder / MANIFEST, manifest)
 
 
-def convergence_deg(frame: Frame, x: Floats, y: Floats) -> Floats:
-    """Return the angles from true to grid north at places, degrees, clockwise positive."""
-    if not len(x):
-        return np.empty(0)
-    lon, lat = frame.lonlat(x, y)
-    return np.asarray(Proj(frame.crs).get_factors(lon, lat).meridian_convergence)
-
-
 def region_rows(regions: Regions, frame: Frame) -> dict[str, Any]:
     """Return the columns of `REGIONS`."""
     centres = shapely.get_coordinates(shapely.centroid(regions.geometry))
-    turn = convergence_deg(frame, centres[:, 0], centres[:, 1])
+    turn = frame.convergence_deg(centres[:, 0], centres[:, 1])
     return {
         "uid": regions.uid,
         "function": regions.function,
@@ -159,7 +146,7 @@ def building_rows(buildings: Buildings, frame: Frame) -> dict[str, Any]:
     centres = shapely.get_coordinates(shapely.centroid(buildings.geometry))
     lon, lat = frame.lonlat(centres[:, 0], centres[:, 1])
     length, width, heading = smallest_rectangles(buildings.geometry)
-    turn = convergence_deg(frame, centres[:, 0], centres[:, 1])
+    turn = frame.convergence_deg(centres[:, 0], centres[:, 1])
     return {
         "uid": buildings.uid,
         "layer": ["building"] * n,
@@ -183,7 +170,7 @@ def target_rows(targets: Targets, frame: Frame) -> dict[str, Any]:
     """Return the columns of `OBJECTS` for targets."""
     n = len(targets)
     lon, lat = frame.lonlat(targets.x, targets.y)
-    turn = convergence_deg(frame, targets.x, targets.y)
+    turn = frame.convergence_deg(targets.x, targets.y)
     return {
         "uid": targets.uid,
         "layer": ["target"] * n,
