@@ -27,6 +27,7 @@ from sarkit import sicd
 
 from sarknowlip.core.errors import ConfigError, GeometryError
 from sarknowlip.core.files import replacing
+from sarknowlip.sar.geolocation import LIGHT_M_PER_S
 from sarknowlip.sar.product import Polarization
 from sarknowlip.simulate.frame import Floats
 from sarknowlip.simulate.image.orbit import Orbit
@@ -34,8 +35,6 @@ from sarknowlip.simulate.image.response import width_factor
 from sarknowlip.simulate.image.slant_grid import SlantRangeGrid
 from sarknowlip.simulate.sensors.profile import SensorProfile
 
-LIGHT = 299_792_458.0
-"""Speed of light, m/s."""
 BLOCK_BYTES = 16 * 2**20
 """How much is converted and written at once."""
 
@@ -153,7 +152,7 @@ class _Pass:
         pull = (orbit.velocity(centre[0] + 0.5) - orbit.velocity(centre[0] - 0.5))[:, 0]
         self.rate_factor = 1.0 + float(pull @ (position - self.scp)) / speed2
 
-        wavelength = LIGHT / (profile.frequency_ghz * 1e9)
+        wavelength = LIGHT_M_PER_S / (profile.frequency_ghz * 1e9)
         ground_speed = geometry.column_spacing_m / abs(geometry.seconds_per_column)
         doppler = self.bandwidth[1] * ground_speed
         rate = 2.0 * self.rate_factor * speed2 / (wavelength * geometry.centre_range_m)
@@ -252,7 +251,7 @@ def _grid(passing: _Pass) -> dict[str, Any]:
     normal = np.cross(row, velocity)
     normal *= np.sign(normal @ passing.scp) / np.linalg.norm(normal)
     seconds_per_metre = geometry.seconds_per_column / geometry.column_spacing_m
-    carrier = 2.0 * profile.frequency_ghz * 1e9 / LIGHT
+    carrier = 2.0 * profile.frequency_ghz * 1e9 / LIGHT_M_PER_S
 
     def axis(index: int, width: float, direction: Floats, centre: float) -> dict[str, Any]:
         bandwidth = passing.bandwidth[index]
@@ -292,7 +291,7 @@ def _weighting(hamming: float) -> dict[str, Any]:
 
 
 def _formation(passing: _Pass, polarization: str) -> Mapping[str, Any]:
-    half = passing.bandwidth[0] * LIGHT / 4.0
+    half = passing.bandwidth[0] * LIGHT_M_PER_S / 4.0
     carrier = passing.profile.frequency_ghz * 1e9
     return {
         "RadarCollection": {

@@ -7,15 +7,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.constants import speed_of_light
 
 from sarknowlip.simulate.frame import Floats
 from sarknowlip.simulate.layers import surface_id, surfaces
 from sarknowlip.simulate.scatter.conditions import Conditions, table
 from sarknowlip.simulate.scatter.ground import oh, soil_permittivity, terrain_db
 from sarknowlip.simulate.scatter.sea import sea_db
-
-LIGHT = 299_792_458.0
-"""Speed of light, m/s."""
 
 STEPS_PER_DEGREE = 20
 """Table entries per degree of incidence."""
@@ -72,7 +70,7 @@ class Backscatter:
     @property
     def wavelength_m(self) -> float:
         """Wavelength, metres."""
-        return LIGHT / (self.frequency_ghz * 1e9)
+        return float(speed_of_light / (self.frequency_ghz * 1e9))
 
     def power(self, surface: npt.NDArray[np.uint8], incidence_deg: Floats) -> npt.NDArray[Any]:
         """Return σ⁰ (linear, per true surface area) as float32, shape (P, …).
