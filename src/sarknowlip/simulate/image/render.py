@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
+from sarknowlip.core.errors import GeometryError
 from sarknowlip.core.files import exclusive, remove_partials, replacing
 from sarknowlip.core.pool import run_jobs
 from sarknowlip.simulate.image.contract import ImageGeometry
@@ -64,16 +66,21 @@ def render(  # noqa: PLR0917
 
     Raises:
         ConfigError: The profile's looks cannot have its ENL, or a complex product has several.
-        GeometryError: The image bends too much within ground cells.
+        GeometryError: The image bends too much within ground cells, or is to be cut to the world
+            and shows none of it.
         SarKnowlipError: The folder holds another image, or another process writes to it.
         StorageError: The folder cannot be written.
     """
     with exclusive(folder / _LOCK):
         scene = Scene.of(world, profile, geometry, backscatter, config)
+        tiles = list(_tiles(geometry.shape, config.tile_px))
+        if config.cut and not any(_shown(scene, tile).any() for tile in _from_middle(tiles)):
+            raise GeometryError(
+                "the image shows nothing of the world", "make the world larger or look elsewhere"
+            )
         remove_partials(folder)
         dtype = np.complex64 if scene.complex else np.float32
         raster = Raster.create(folder, scene.channels, geometry.shape, dtype, scene.digest())
-        tiles = list(_tiles(geometry.shape, config.tile_px))
         finished = raster.finished()
         todo = [tile for tile in tiles if tile.number not in finished]
         if workers > 1 and len(todo) > 1:
@@ -103,12 +110,20 @@ def _tiles(shape: tuple[int, int], size: int) -> Iterator[Tile]:
             number += 1
 
 
+def _from_middle(tiles: list[Tile]) -> list[Tile]:
+    """Return tiles with that in the middle first."""
+    middle = len(tiles) // 2
+    return tiles[middle:] + tiles[:middle]
+
+
+def _shown(scene: Scene, tile: Tile) -> npt.NDArray[np.bool_]:
+    return within(scene.geometry, scene.world, (tile.row, tile.column), tile.shape)
+
+
 def _render_into(scene: Scene, raster: Raster, tile: Tile) -> None:
     shown = np.ones(tile.shape, dtype=bool)
     if scene.config.cut:
-        heights = scene.world.height_range(scene.world.bounds)
-        place = tile.row, tile.column
-        shown = within(scene.geometry, scene.world.bounds, heights, place, tile.shape)
+        shown = _shown(scene, tile)
     if shown.any():
         pixels = render_tile(scene, tile)
         pixels[:, ~shown] = np.nan
