@@ -26,6 +26,7 @@ from data.world.make import (
 from sarknowlip.core.errors import ConfigError, GeometryError, SarKnowlipError
 from sarknowlip.simulate.image import tile
 from sarknowlip.simulate.image.contract import Scatterers
+from sarknowlip.simulate.image.ground import cells
 from sarknowlip.simulate.image.lattice import Lattice, Patch
 from sarknowlip.simulate.image.map_grid import MapGrid
 from sarknowlip.simulate.image.orbit import Orbit
@@ -440,6 +441,39 @@ def test_towers_lean_toward_the_radar_and_shade_away(
     x, y = geometry.ground(rows.mean(), at.mean(), 20.0)
     toward = np.array([-np.sin(np.radians(look)), -np.cos(np.radians(look))])
     assert np.dot([x - bounds.centre[0], y - bounds.centre[1]], toward) > 20
+
+
+def test_roofs_are_level_on_slopes() -> None:
+    """A block of 60 m on a slope of 20 %: one top, above the ground at its middle, in any patch."""
+    bounds = local_bounds(2000, 2000)
+    west = bounds.west
+    block = building(5, rectangle(970, 970, 60, 60), 60.0)
+    world = HandWorld(
+        layers(ground(bounds), block), bounds, relief=lambda x, y: 20 + 0.2 * (x - west)
+    )
+    lattice = Lattice.over(bounds, 80.0, 1.0)
+    for i, j in ((-60.0, -60.0), (0.0, -4.0)):  # around it, and a part of it
+        patch = Patch.around(lattice, np.array([i, 60.0]), np.array([j, 60.0]), 8)
+        found = cells(world, world.layers(patch.bounds), patch, None)
+        inside = found.roof > 0
+        top = (found.terrain + found.roof)[inside]
+        assert inside.any()
+        assert top == pytest.approx(20 + 0.2 * 1000 + 60, abs=1e-3)
+        assert np.ptp(found.terrain[inside]) > 5
+
+
+def test_roofs_do_not_sink_into_hills() -> None:
+    bounds = local_bounds(2000, 2000)
+    west = bounds.west
+    hall = building(5, rectangle(950, 950, 100, 100), 5.0)
+    world = HandWorld(
+        layers(ground(bounds), hall), bounds, relief=lambda x, y: 20 + 0.2 * (x - west)
+    )
+    patch = Patch.around(
+        Lattice.over(bounds, 80.0, 1.0), np.array([-80.0, 80.0]), np.array([-80.0, 80.0]), 8
+    )
+    found = cells(world, world.layers(patch.bounds), patch, None)
+    assert (found.roof > 0).sum() == pytest.approx(100 * 100, rel=0.01)
 
 
 def test_bridges_shade_a_strip_and_let_water_be_seen_under_them(

@@ -13,6 +13,7 @@ from affine import Affine
 from rasterio.features import rasterize
 from scipy.ndimage import uniform_filter
 
+from sarknowlip.simulate.frame import Floats
 from sarknowlip.simulate.image.lattice import Patch, spread
 from sarknowlip.simulate.image.texture import Levels, SmoothField, deviates, gamma_table
 from sarknowlip.simulate.layers import Buildings, Layers, World, surfaces
@@ -27,6 +28,8 @@ CROWN_LIMIT = 3.0
 DEPTH_M = 2.0
 """Mean depth below a canopy's top from which power returns (exponential), metres: chosen."""
 
+_LEAST_M = 0.1
+"""Roofs are at least so high above ground that rises past them, metres: chosen."""
 _EDGE_M = 3.0
 """Width over which the edge of a canopy rises, metres: chosen, half a crown."""
 _LANDCOVER_WATER = 80
@@ -44,7 +47,7 @@ class Cells:
         terrain: Ellipsoidal height of the ground, metres.
         canopy: Height of plants above it, metres; None without any.
         depth: How far below the top of the plants a cell's power comes from, metres.
-        roof: Height of solid bodies above it, metres; 0 where there are none.
+        roof: Height of solid bodies' tops above it, metres; 0 where there are none.
         deck: Height of a bridge's deck above the ground, 0 where there is none.
         clearance: Height of the deck's underside.
         deck_surface: Its surface id.
@@ -85,6 +88,12 @@ def tallest_m(layers: Layers) -> float:
     return float(max(tops))
 
 
+def tops(world: World, buildings: Buildings) -> Floats:
+    """Return the ellipsoidal height of each body's level top: above the ground at its centroid."""
+    x, y = shapely.get_coordinates(shapely.centroid(buildings.geometry)).reshape(-1, 2).T
+    return np.asarray(world.height(x, y)) + buildings.height
+
+
 def canopy_limits() -> Floats32:
     """Return the greatest canopy height by surface id, shape (256,)."""
     mean, deviation = _canopies()
@@ -109,8 +118,10 @@ def cells(world: World, layers: Layers, patch: Patch, texture: Texture | None) -
         layers.buildings.take(part)
         for part in (layers.buildings.base <= 0, layers.buildings.base > 0)
     )
-    body, (roof, roof_surface) = _bodies(patch, solid, ("height", "surface"))
+    top = tops(world, solid)
+    body, (roof, roof_surface) = _bodies(patch, solid, top, (top, solid.surface))
     on_ground = body == 0
+    roof = np.where(on_ground, np.float32(0), np.maximum(roof - terrain, np.float32(_LEAST_M)))
     canopy = _canopy(patch, world.seed, np.where(on_ground, surface, 0))
     depth = None if canopy is None else _depth(patch, world.seed, canopy)
     surface = np.where(on_ground, surface, roof_surface).astype(np.uint8)
@@ -118,7 +129,8 @@ def cells(world: World, layers: Layers, patch: Patch, texture: Texture | None) -
         factor[~on_ground] = 1.0
     deck = clearance = deck_surface = None
     if len(decks):
-        _, (deck, clearance, deck_surface) = _bodies(patch, decks, ("height", "base", "surface"))
+        columns = decks.height, decks.base, decks.surface
+        _, (deck, clearance, deck_surface) = _bodies(patch, decks, decks.height, columns)
         deck_surface = deck_surface.astype(np.uint8)
     return Cells(
         patch,
@@ -183,12 +195,12 @@ def _canopies() -> tuple[Floats32, Floats32]:
 
 
 def _bodies(
-    patch: Patch, bodies: Buildings, columns: tuple[str, ...]
+    patch: Patch, bodies: Buildings, top: Floats, columns: tuple[npt.NDArray[Any], ...]
 ) -> tuple[npt.NDArray[np.int32], list[npt.NDArray[Any]]]:
-    """Return which body tops each cell (1 + row, 0 for none), and columns of it as float32."""
-    bodies = bodies.take(np.argsort(bodies.height, kind="stable"))
-    index = _burn(patch, bodies.geometry, np.arange(1, len(bodies) + 1), np.int32)
-    padded = [np.append(0.0, getattr(bodies, name)).astype(np.float32) for name in columns]
+    """Return which body tops each cell (1 + rank, 0 for none), and columns of it as float32."""
+    order = np.argsort(top, kind="stable")
+    index = _burn(patch, bodies.geometry[order], np.arange(1, len(bodies) + 1), np.int32)
+    padded = [np.append(0.0, column[order]).astype(np.float32) for column in columns]
     return index, [column[index] for column in padded]
 
 

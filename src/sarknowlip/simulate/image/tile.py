@@ -20,6 +20,7 @@ from sarknowlip.simulate.image.ground import (
     Texture,
     cells,
     tallest_m,
+    tops,
 )
 from sarknowlip.simulate.image.lattice import Patch, between
 from sarknowlip.simulate.image.points import REACHES, PointImage, seen, take
@@ -104,7 +105,8 @@ def _ground(scene: Scene, window: Window) -> tuple[Patch, Layers]:
     layers = scene.world.layers(patch.bounds.padded(scene.reach_m))
     near = shapely.intersects(_box(patch.bounds), layers.buildings.geometry)
     layers = Layers(layers.regions, layers.buildings.take(near), layers.targets)
-    patch = _patch(scene, window, low, high + tallest_m(layers))
+    highest = tops(scene.world, layers.buildings).max(initial=high + tallest_m(layers))
+    patch = _patch(scene, window, low, float(highest))
     near = shapely.intersects(_box(patch.bounds), layers.buildings.geometry)
     return patch, Layers(layers.regions, layers.buildings.take(near), layers.targets)
 
