@@ -28,6 +28,10 @@ ROW_GROUP = 8192
 LONGEST_EDGE_M = 500.0
 """Longer edges are divided before they leave the map grid, on which they are straight. What is left
 is the sagitta of an arc, L² · tan φ / (8 R): 9 mm at 60° of latitude."""
+LEAST_PART_M2 = 1e-4
+"""Smaller parts of polygons are what rounding left where outlines were cut (chosen)."""
+_DEGREE_M = 111_195.0
+"""A degree of latitude on a sphere of 6371 km."""
 
 _BBOX = pa.struct([(name, pa.float64()) for name in ("xmin", "ymin", "xmax", "ymax")])
 
@@ -74,15 +78,43 @@ def geo_table(path: Path, schema: pa.Schema, frame: Frame, form: Format) -> Iter
 
 
 def to_lonlat(shapes: npt.NDArray[Any], frame: Frame) -> npt.NDArray[Any]:
-    """Return polygons in WGS 84 degrees; see `LONGEST_EDGE_M`. Those across ±180° are cut there."""
-    dense = shapely.segmentize(shapes, LONGEST_EDGE_M)
+    """Return polygons in WGS 84 degrees, as many, all valid and none empty.
+
+    See `LONGEST_EDGE_M`. Those across ±180° are cut there. Parts smaller than `LEAST_PART_M2` are
+    left out, rounding would fold them; what is nothing else becomes a speck of half that size.
+
+    Args:
+        shapes: Polygons or multipolygons, UTM metres, shape (n,).
+        frame: UTM zone of shapes.
+    """
+    dense = shapely.segmentize(_without_slivers(shapes, LEAST_PART_M2), LONGEST_EDGE_M)
     points = shapely.get_coordinates(dense)
     lonlat = np.stack(frame.lonlat(points[:, 0], points[:, 1]), axis=-1)
     moved = np.asarray(shapely.set_coordinates(np.array(dense, dtype=object), lonlat))
     extent = shapely.bounds(moved).reshape(-1, 4)
     for row in np.flatnonzero(extent[:, 2] - extent[:, 0] > 180.0):
         moved[row] = cut_at_antimeridian(moved[row])
+    folded = ~shapely.is_valid(moved)
+    mended = shapely.make_valid(moved[folded], method="structure", keep_collapsed=False)
+    moved[folded] = _without_slivers(mended, LEAST_PART_M2 / _DEGREE_M**2)
+    gone = np.flatnonzero(shapely.is_empty(moved))
+    if len(gone):
+        west, south, *_ = shapely.bounds(shapes[gone]).reshape(-1, 4).T
+        lon, lat = frame.lonlat(west, south)
+        high = np.sqrt(LEAST_PART_M2 / 2) / _DEGREE_M
+        moved[gone] = shapely.box(lon, lat, lon + high / np.cos(np.radians(lat)), lat + high)
     return moved
+
+
+def _without_slivers(shapes: npt.NDArray[Any], least: float) -> npt.NDArray[Any]:
+    """Return polygons without their parts smaller than an area; they may become empty."""
+    parts, row = shapely.get_parts(shapes, return_index=True)
+    small = shapely.area(parts) < least
+    kept = np.array(shapes, dtype=object)
+    for index in np.unique(row[small]):
+        left = parts[(row == index) & ~small]
+        kept[index] = left[0] if len(left) == 1 else shapely.multipolygons(left)
+    return kept
 
 
 class _GeoParquet:
