@@ -558,6 +558,39 @@ def test_facades_in_shadow_send_nothing_back(tmp_path: Path) -> None:
     assert shots[1] == pytest.approx(shots[0], rel=1e-3, abs=1e-6)
 
 
+@pytest.mark.parametrize("speed", [0.0, 5.0])
+@pytest.mark.parametrize("hill", [False, True])
+def test_trucks_are_hidden_behind_blocks_and_hills(
+    tmp_path: Path, *, speed: float, hill: bool
+) -> None:
+    """Moving ones, too, where they are and not where they appear, whatever the tiles."""
+    bounds = local_bounds(2000, 2000)
+    west = bounds.west
+
+    def relief(x: Any, y: Any) -> Any:
+        return 20.0 + 55.0 * np.exp(-(((x - west - 965) / 8) ** 2)) if hill else 20.0 + 0.0 * x
+
+    block = [] if hill else [building(5, rectangle(960, 940, 20, 120), 40.0)]
+    profile, geometry = square(1.0), plane((160, 300), 1.0, 90.0, shift=(40.0, 0.0))
+
+    def make(name: str, *content: Any, px: int = 512) -> Any:
+        world = HandWorld(layers(ground(bounds, "grass"), *content), bounds=bounds, relief=relief)
+        return image(tmp_path / name, world, profile, geometry, replace_tile(SILENT, px))
+
+    def truck(x: float) -> Any:
+        return target(9, "vehicle", x, 1000, 16, 2.5, 4, 0, speed, subclass="truck")
+
+    empty = make("empty", *block)
+    behind, before, beyond = (make(str(x), *block, truck(x)) - empty for x in (990, 875, 1060))
+    free = np.abs(before).sum()
+    assert free > 10
+    assert np.abs(behind).sum() < 0.05 * free
+    assert np.abs(beyond).sum() == pytest.approx(free, rel=0.3)
+    for x in (990, 875):
+        whole, tiled = (make(f"{x}/{px}", *block, truck(x), px=px) for px in (512, 128))
+        assert np.abs(whole - tiled).max() <= 3e-7 * np.abs(whole).max()
+
+
 # Parts
 
 

@@ -17,9 +17,9 @@ from sarknowlip.simulate.image.speckle import Complex
 REACHES = (3, 5, REACH, 16, 32)
 """Half-widths of responses, resolution cells; strong points get the wider ones."""
 
-_BESIDE = 1.5
+BESIDE = 1.5
 """Cells toward the radar at which the shadow beside a point is looked up: walls stand on edges."""
-_TOLERANCE_M = 0.3
+TOLERANCE_M = 0.3
 """Points so little below the line of sight are seen: chosen, half a step of a facade's points."""
 _CHUNK = 512
 """Points whose responses are in memory at a time."""
@@ -38,11 +38,11 @@ def seen(points: Scatterers, cells: Cells, shadow: Floats32) -> npt.NDArray[np.b
         shadow: Height below which there is shadow, by cell.
     """
     i, j = cells.patch.local(points.x, points.y)
-    row, column = np.rint(i).astype(np.intp), np.rint(j - _BESIDE).astype(np.intp)
+    row, column = np.rint(i).astype(np.intp), np.rint(j - BESIDE).astype(np.intp)
     on = (row >= 0) & (row < shadow.shape[0]) & (column >= 0) & (column < shadow.shape[1])
     row, column = np.where(on, row, 0), np.where(on, column, 0)
     height = np.maximum(points.z, cells.terrain[row, column])
-    return np.asarray(~on | (height >= shadow[row, column] - _TOLERANCE_M))
+    return np.asarray(~on | (height >= shadow[row, column] - TOLERANCE_M))
 
 
 def take(points: Scatterers, which: npt.NDArray[np.bool_]) -> Scatterers:

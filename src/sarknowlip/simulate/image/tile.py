@@ -27,6 +27,7 @@ from sarknowlip.simulate.image.points import REACHES, PointImage, seen, take
 from sarknowlip.simulate.image.project import NodeFields, Window
 from sarknowlip.simulate.image.response import REACH
 from sarknowlip.simulate.image.scene import Scene
+from sarknowlip.simulate.image.sight import in_sight
 from sarknowlip.simulate.image.speckle import Blur, Complex, Pair, noise
 from sarknowlip.simulate.layers import Buildings, Layers, Targets
 from sarknowlip.simulate.scatter.points import joined, no_points
@@ -86,13 +87,12 @@ def render_tile(scene: Scene, tile: Tile) -> npt.NDArray[np.complex64] | npt.NDA
     corners = take(corners, seen(corners, content, shadow))
     image.add_to(coherent, place, corners, density(corners), widest=REACH)
     resting = _scatterers(scene, layers.targets.take(layers.targets.speed == 0))
-    # What lies off the patch can only be seen by the far sidelobes of strong points: these
-    # are taken as seen everywhere, so that tiles agree.
-    known = seen(resting, content, shadow) | (image.reach(resting, density(resting)) > REACH)
-    resting = take(resting, known)
-    image.add_to(coherent, place, resting, density(resting))
+    # Strong points matter beyond the patch; so that tiles agree, their own rays tell for them.
+    far = image.reach(resting, density(resting)) > REACH
+    resting, strong = take(resting, ~far & seen(resting, content, shadow)), take(resting, far)
     moving = _scatterers(scene, _passing(scene, tile))
-    image.add_to(coherent, place, moving, density(moving))
+    for points in (resting, *(take(some, in_sight(scene, some)) for some in (strong, moving))):
+        image.add_to(coherent, place, points, density(points))
     return _pixels(scene, tile, window, coherent, blur)
 
 
