@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -137,7 +138,9 @@ class Acquisition:
         elif profile.output == "sicd":
             grid = SlantRangeGrid.over(*where, heights=(low, high))
         else:
-            grid = MapGrid.over(*where, heights=(low, high))
+            # High ground leans toward the radar, beyond the world's own outline.
+            lean = max(high - mean, mean - low) / math.tan(math.radians(view.incidence_deg))
+            grid = MapGrid.over(*where, heights=(low, high), margin_m=math.ceil(lean))
         backscatter = Backscatter(
             profile.band,
             profile.frequency_ghz,
