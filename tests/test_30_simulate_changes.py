@@ -45,6 +45,10 @@ EVERYTHING = Changes(
 )
 
 
+ABOVE_GROUND = ("base", "height")
+"""What a flood takes from things that stand in it; that is not listed."""
+
+
 def slope(x: Any, y: Any) -> Any:
     """A river bed at 10 m below x = 600; west of it flat, east of it a slope of 1 : 100."""
     return 10.0 + np.maximum(x - WEST - 600.0, 0.0) / 100.0
@@ -81,10 +85,12 @@ def town(**options: Any) -> HandWorld:
     return HandWorld(layers(*parts), relief=slope, **options)
 
 
-def rows(table: Table) -> dict[int, tuple[Any, ...]]:
+def rows(table: Table, without: tuple[str, ...] = ()) -> dict[int, tuple[Any, ...]]:
     """Return rows by uid, geometry as WKB."""
     columns = []
     for field in fields(table):
+        if field.name in without:
+            continue
         column = getattr(table, field.name)
         columns.append(shapely.to_wkb(column) if field.name == "geometry" else column)
     found = {int(row[0]): row for row in zip(*columns, strict=True)}
@@ -110,7 +116,7 @@ def test_difference_of_the_dates_is_exactly_the_list() -> None:
     listed = list(after_world.changes())
     gone, come = Counter[int](), Counter[int]()
     for old, new in zip(vars(before).values(), vars(after).values(), strict=True):
-        first, second = rows(old), rows(new)
+        first, second = (rows(table, ABOVE_GROUND) for table in (old, new))
         gone.update(uid for uid in first if first[uid] != second.get(uid))
         come.update(uid for uid in second if second[uid] != first.get(uid))
     removed = ("demolished", "ship_left", "harvest")
@@ -350,11 +356,11 @@ def test_a_procedural_city_differs_by_the_list() -> None:
     before, after = everything(city()), everything(world)
     gone, come = set[int](), set[int]()
     for old, new in zip(vars(before).values(), vars(after).values(), strict=True):
-        first, second = rows(old), rows(new)
+        first, second = (rows(table, ABOVE_GROUND) for table in (old, new))
         gone |= {uid for uid in first if first[uid] != second.get(uid)}
         come |= {uid for uid in second if second[uid] != first.get(uid)}
     listed = list(world.changes())
-    removed = ("demolished", "ship_left", "harvest")
+    removed = ("demolished", "drowned", "ship_left", "harvest")
     added = ("flood", "new_building", "ship_arrived", "harvest")
     assert gone == {change.uid for change in listed if change.kind in removed}
     assert come == {change.uid for change in listed if change.kind in added}
@@ -398,3 +404,43 @@ def test_floods_of_a_city_lie_below_the_risen_water() -> None:
     low, high = world.height_range(city().bounds)
     assert low <= world.height(x, y).min()
     assert world.height(x, y).max() <= high
+
+
+def test_floods_leave_roofs_and_decks_where_they_are() -> None:
+    """House on ground at 15.9 m, water at 17 m: its roof stays, less of it is seen; so do decks."""
+    parts = (
+        ground(local_bounds(2000, 2000)),
+        region(2, rectangle(0, 0, 600, 2000), "inland_water", "river", "water"),
+        building(100, rectangle(700, 300, 20, 20), height=9.0),
+        building(101, rectangle(700, 400, 20, 20), height=4.0),
+        building(200, rectangle(0, 1000, 590, 12), kind="bridge", base=8.0, height=9.5),
+        target(300, "storage_tank", 720, 500, 20, 20, height=15.0),
+        target(301, "vehicle", 720, 550, 5, 2, height=1.5),
+        target(302, "ship", 300, 300, 80, 14, height=12.0),
+    )
+    first = HandWorld(layers(*parts), relief=slope)
+    second = ChangedWorld(first, Changes(flood_m=6.0, vehicles=False, new_buildings=1.0))
+    before, after = everything(first), everything(second)
+    kept = {int(uid): row for row, uid in enumerate(after.buildings.uid)}
+    assert 101 not in kept
+    for row, uid in enumerate(before.buildings.uid.tolist()):
+        if uid not in kept:
+            continue
+        x, y = shapely.get_coordinates(shapely.centroid(before.buildings.geometry[row]))[0]
+        at = np.array([x]), np.array([y])
+        old = first.height(*at) + before.buildings.height[row]
+        new = second.height(*at) + after.buildings.height[kept[uid]]
+        assert second.height(*at) > first.height(*at) + 1.0
+        np.testing.assert_allclose(new, old)
+    assert after.buildings.base[kept[200]] == pytest.approx(2.0)
+    heights = dict(zip(after.targets.uid.tolist(), after.targets.height, strict=True))
+    assert heights[302] == 12.0
+    assert 301 not in heights
+    assert 300 in heights
+    assert heights[300] < 13.0
+    drowned = {change.uid: change for change in second.changes() if change.kind == "drowned"}
+    assert set(drowned) == {101, 301}
+    new = after.buildings.take(~np.isin(after.buildings.uid, before.buildings.uid))
+    assert len(new) > 3
+    x, y = shapely.get_coordinates(new.geometry).T
+    np.testing.assert_array_equal(second.height(x, y), first.height(x, y))

@@ -54,8 +54,11 @@ STANDS_IN_WATER = tuple(
     for name in ("wetland", "cereal", "broadleaf_crop", "shrub", "forest", "park_trees")
 )
 """Surfaces whose plants stand out of a flood; other ground becomes open water."""
-KINDS = ("flood", "new_building", "demolished", "ship_left", "ship_arrived", "harvest")
-"""Kinds of changes."""
+KINDS = (
+    "flood", "new_building", "demolished", "drowned", "ship_left", "ship_arrived", "harvest",
+)  # fmt: skip
+"""Kinds of changes. Of what stands in a flood, height is counted from the water, which is not listed;
+what the water covers is "drowned"."""
 LEAST_FLOOD_M2 = 0.01
 """Smaller pieces of flooded ground are rounding of coordinates."""
 _CUT = 128
@@ -198,7 +201,7 @@ class ChangedWorld:
         extent = self._extent()
         if self.what.new_buildings > 0:
             for i, j in cells_in(extent, sites.CELL_M):
-                built, before = self._sites.cell(i, j)
+                built, before = self._new_buildings(i, j)
                 rows = zip(built.uid, built.geometry, built.kind, before, strict=True)
                 for uid, shape, kind, old in rows:
                     yield Change(int(uid), "new_building", shape, _name(old), kind)
@@ -218,7 +221,34 @@ class ChangedWorld:
         regions = self._harvested(first.regions)
         regions, targets = self._moved(regions, first.targets)
         buildings = first.buildings.take(~self._demolished(first.buildings))
-        return Layers(regions, buildings, targets)
+        return Layers(regions, *self._above_water(buildings, targets))
+
+    def _above_water(self, buildings: Buildings, targets: Targets) -> tuple[Buildings, Targets]:
+        """Return what stands out of the flood, heights counted from the water; ships float."""
+        if self._flood is None:
+            return buildings, targets
+        x, y = shapely.get_coordinates(shapely.centroid(buildings.geometry)).T
+        depth = self._depth(x, y)
+        buildings = replace(
+            buildings,
+            base=np.maximum(buildings.base - depth, 0.0),
+            height=buildings.height - depth,
+        )
+        depth = np.where(targets.kind == "ship", 0.0, self._depth(targets.x, targets.y))
+        targets = replace(targets, height=targets.height - depth)
+        return buildings.take(buildings.height > 0), targets.take(targets.height > 0)
+
+    def _depth(self, x: Floats, y: Floats) -> Floats:
+        """Return how deep places are flooded, metres, 0 where they are dry."""
+        return np.asarray(self.height(x, y) - self.world.height(x, y))
+
+    def _new_buildings(self, i: int, j: int) -> tuple[Buildings, list[int]]:
+        """Return a cell's new buildings on dry ground, and the surfaces before them."""
+        built, before = self._sites.cell(i, j)
+        corners, owner = shapely.get_coordinates(built.geometry, return_index=True)
+        wet = np.unique(owner[self._depth(*corners.T) > 0])
+        dry = np.setdiff1d(np.arange(len(built)), wet)
+        return built.take(dry), [before[k] for k in dry]
 
     def _harvested(self, regions: Regions) -> Regions:
         luck = uniform(self.seed, "changes/harvest", self.what.seed, regions.uid)
@@ -280,7 +310,7 @@ class ChangedWorld:
         """Yield new buildings and flooded ground of all cells that meet bounds."""
         if self.what.new_buildings > 0:
             for i, j in cells_in(bounds, sites.CELL_M):
-                yield Layers(Regions.empty(), self._sites.cell(i, j)[0], Targets.empty())
+                yield Layers(Regions.empty(), self._new_buildings(i, j)[0], Targets.empty())
         if self._flood is not None:
             for i, j in cells_in(bounds, flood.CELL_M):
                 yield Layers(_flood_rows(self._flooded(i, j)), Buildings.empty(), Targets.empty())
@@ -320,6 +350,7 @@ class ChangedWorld:
         gone = first.buildings.take(self._demolished(first.buildings))
         for uid, shape, kind in zip(gone.uid, gone.geometry, gone.kind, strict=True):
             yield Change(int(uid), "demolished", shape, kind, None)
+        yield from self._drowned(first)
         if not self._moving:
             return
         ships = first.targets.take(first.targets.kind == "ship")
@@ -332,6 +363,17 @@ class ChangedWorld:
             ships.uid, outlines(ships), moved_ships.uid, outlines(moved_ships)
         ):
             yield Change(*ship, *_ends(ship[1], classes[ship[0]]))
+
+    def _drowned(self, first: Layers) -> Iterator[Change]:
+        buildings = first.buildings.take(~self._demolished(first.buildings))
+        _, targets = self._moved(first.regions, first.targets)
+        houses, things = self._above_water(buildings, targets)
+        lost = buildings.take(~np.isin(buildings.uid, houses.uid))
+        for uid, shape, kind in zip(lost.uid, lost.geometry, lost.kind, strict=True):
+            yield Change(int(uid), "drowned", shape, kind, None)
+        sunk = targets.take(~np.isin(targets.uid, things.uid))
+        for uid, shape, kind in zip(sunk.uid, outlines(sunk), sunk.kind, strict=True):
+            yield Change(int(uid), "drowned", shape, kind, None)
 
     def _arrivals(self, i: int, j: int) -> Iterator[Change]:
         fates = self._movers.fates(i, j)
