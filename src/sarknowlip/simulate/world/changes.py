@@ -57,8 +57,11 @@ STANDS_IN_WATER = tuple(
 KINDS = (
     "flood", "new_building", "demolished", "drowned", "ship_left", "ship_arrived", "harvest",
 )  # fmt: skip
-"""Kinds of changes. Of what stands in a flood, height is counted from the water, which is not listed;
-what the water covers is "drowned"."""
+"""Kinds of changes.
+
+Of what stands in a flood, height is counted from the water, which is not listed; what the water
+covers is "drowned".
+"""
 LEAST_FLOOD_M2 = 0.01
 """Smaller pieces of flooded ground are rounding of coordinates."""
 _CUT = 128
