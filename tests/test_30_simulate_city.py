@@ -136,6 +136,19 @@ def test_views_that_differ_a_little_have_products_of_their_own(tmp_path: Path) -
         run(twice, tmp_path / "twice")
 
 
+def test_truth_as_geojson(tmp_path: Path) -> None:
+    config = SimulationConfig(
+        world=WorldConfig(city="Lagos", size_km=1.0),
+        views=(AcquireConfig(sensor="gaofen3-fsii"),),
+        truth_format="geojson",
+    )
+    report = run(config, tmp_path)
+    objects = geopandas.read_file(report.truth[0] / "objects.geojson")
+    assert len(objects) == report.objects > 0
+    with pytest.raises(ConfigError, match="relations are made from parquet only"):
+        SimulationConfig(world=config.world, truth_format="geojson", relations=True)
+
+
 def test_another_simulation_is_refused(made: tuple[Path, SimulationReport]) -> None:
     out, _ = made
     other = CITY.model_copy(update={"later_days": 6.0})

@@ -71,7 +71,8 @@ def simulate(
     }
     values = changed(
         {"world": world.model_dump(mode="json"), "view": checked(AcquireConfig, view, "option", "")
-         .model_dump(mode="json"), "later_days": 12.0, "truth_gsd_m": 10.0},
+         .model_dump(mode="json"), "later_days": 12.0, "truth_gsd_m": 10.0,
+         "truth_format": "parquet"},
         settings or [],
     )  # fmt: skip
     view = values.pop("view")

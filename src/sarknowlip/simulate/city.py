@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sarknowlip import __version__
 from sarknowlip.core.config import Config, changed_keys
@@ -27,6 +27,7 @@ from sarknowlip.simulate.acquire import AcquireConfig, Progress, acquire
 from sarknowlip.simulate.layers import World
 from sarknowlip.simulate.world.changes import ChangedWorld, Changes
 from sarknowlip.simulate.world.config import WorldConfig
+from sarknowlip.simulate.world.geotable import Format
 from sarknowlip.simulate.world.osm import OsmWorld, OsmWorldConfig
 from sarknowlip.simulate.world.procedural import ProceduralWorld
 from sarknowlip.simulate.world.relation_table import write_relations
@@ -53,6 +54,7 @@ class SimulationConfig(Config):
         changes: What happens before a second date; None for one date.
         later_days: Days between the dates.
         truth_gsd_m: Pixel of the land cover and elevation rasters, metres.
+        truth_format: Of the truth tables; relations are made from parquet only.
         relations: Whether to write the relations between things but vehicles, too; they are many,
             and the graph of a whole world is held in memory for it.
     """
@@ -62,7 +64,14 @@ class SimulationConfig(Config):
     changes: Changes | None = None
     later_days: float = Field(default=12.0, gt=0.0, le=3650.0)
     truth_gsd_m: float = Field(default=10.0, ge=0.5, le=1000.0)
+    truth_format: Format = "parquet"
     relations: bool = False
+
+    @model_validator(mode="after")
+    def _relations_have_a_source(self) -> SimulationConfig:
+        if self.relations and self.truth_format != "parquet":
+            raise ConfigError("relations are made from parquet only", "leave truth_format as it is")
+        return self
 
     @cached_property
     def title(self) -> str:
@@ -123,7 +132,7 @@ def simulate(
         worlds = _dates(config)
         folders = [out / TRUTH / str(number + 1) for number in range(len(worlds))]
         for world, shot, folder in zip(worlds, shots, folders, strict=True):
-            truth = _Truth(world, shot.date, config.truth_gsd_m, folder, bar)
+            truth = _Truth(world, shot.date, config, folder, bar)
             counts.append(state.once(truth))
             if config.relations:
                 state.once(_Relations(folder, bar))
@@ -238,7 +247,7 @@ class _Truth:
 
     world: World
     date: str
-    gsd_m: float
+    config: SimulationConfig
     folder: Path
     bar: Bar
 
@@ -248,7 +257,14 @@ class _Truth:
 
     def make(self) -> dict[str, int]:
         with self.bar(TRUTH) as progress:
-            write_truth(self.world, self.folder, self.gsd_m, date=self.date, progress=progress)
+            write_truth(
+                self.world,
+                self.folder,
+                self.config.truth_gsd_m,
+                date=self.date,
+                progress=progress,
+                format=self.config.truth_format,
+            )
         counts: dict[str, int] = read_json(self.folder / MANIFEST, "delete the folder")["rows"]
         return counts
 
