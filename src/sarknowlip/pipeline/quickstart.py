@@ -55,7 +55,7 @@ Say = Callable[[str], None]
 
 CITIES = ("Venice", "Rotterdam", "Lagos", "Mumbai", "Shanghai", "Buenos Aires")
 """Where simulated scenes lie if there is no input."""
-SIMULATED_KM = 5.0
+SIMULATED_KM = 6.0
 """Edge of their worlds."""
 CORPUS = "corpus"
 TILE_PX = (256, 128, 64)
