@@ -28,7 +28,6 @@ import csv
 import sys
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -138,7 +137,7 @@ def simulated_scene(work: Path, number: int) -> tuple[np.ndarray, np.ndarray]:
     out = work / f"{number}_{CITIES[number].replace(' ', '')}"
     stored = out / "chip.npz"
     if not stored.is_file():
-        report = simulate(config, out, bar=lambda _: nullcontext(lambda *_: None))
+        report = simulate(config, out)
         dem = report.truth[0] / "dem.tif"
         product = open_product(report.products[0], ReadOptions(quantity="sigma0", dem=dem))
         with rasterio.open(report.truth[0] / "landcover.tif") as truth:

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import nullcontext
 from pathlib import Path
 
 import geopandas
@@ -32,12 +31,8 @@ from sarknowlip.simulate.world.config import WorldConfig
 from sarknowlip.simulate.world.osm import OsmWorldConfig
 
 
-def quiet(_: str):
-    return nullcontext(lambda *_: None)
-
-
 def run(config: SimulationConfig, out: Path) -> SimulationReport:
-    return simulate(config, out, bar=quiet)
+    return simulate(config, out)
 
 
 def content(folder: Path) -> dict[str, str]:

@@ -46,6 +46,7 @@ from sarknowlip.core.files import (
 )
 from sarknowlip.core.hashing import digest, file_sha256
 from sarknowlip.core.pool import run_jobs
+from sarknowlip.core.progress import Progress
 from sarknowlip.corpus.catalog import ANNOTATIONS, Catalog
 from sarknowlip.corpus.record import TileRecord
 from sarknowlip.knowledge.evidence import SCHEMA as EVIDENCE_SCHEMA
@@ -60,7 +61,6 @@ DONE = "done.json"
 _LOG = logging.getLogger(__name__)
 _SCHEMAS = {EVIDENCE: EVIDENCE_SCHEMA, CLAIMS: CLAIM_SCHEMA, TEXTS: TEXT_SCHEMA}
 
-Progress = Callable[[int, int, str], None]
 Job = tuple[int, Sequence[TileRecord]]
 
 

@@ -11,8 +11,8 @@ from pydantic import Field
 
 from sarknowlip.bench.metrics import Ranks
 from sarknowlip.core.config import Config
+from sarknowlip.core.progress import Progress
 from sarknowlip.corpus.record import Split
-from sarknowlip.infer.embed import Progress
 from sarknowlip.infer.encoder import Encoder
 
 

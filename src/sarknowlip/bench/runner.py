@@ -25,7 +25,7 @@ from sarknowlip.bench.metrics import (
 from sarknowlip.bench.protocol import Baseline, Outcome, Setting, Task
 from sarknowlip.bench.report import BenchReport, Row
 from sarknowlip.bench.tasks import TASKS
-from sarknowlip.infer.embed import Progress
+from sarknowlip.core.progress import Progress
 from sarknowlip.infer.encoder import ModelEncoder
 
 __all__ = ["DEFAULT_BASELINES", "SEEDS", "BenchReport", "Row", "run"]

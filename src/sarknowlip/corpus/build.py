@@ -16,7 +16,7 @@ import contextlib
 import functools
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from sarknowlip.core.errors import CorpusError, SarKnowlipError, StorageError
 from sarknowlip.core.files import exclusive, read_json, remove_partials, write_json
 from sarknowlip.core.hashing import canonical_json, file_sha256
 from sarknowlip.core.pool import run_jobs
+from sarknowlip.core.progress import Progress
 from sarknowlip.corpus.catalog import CATALOG, MANIFEST, TILES, write_catalog
 from sarknowlip.corpus.fragment import (
     FRAGMENTS,
@@ -61,8 +62,6 @@ from sarknowlip.sar.speckle import SpeckleConfig
 
 RECIPE = "recipe.json"
 LOCK = "lock"
-
-Progress = Callable[[int, int, str], None]
 
 
 class BuildConfig(Config):

@@ -8,13 +8,13 @@ from typing import TypeVar
 import numpy as np
 
 from sarknowlip.core.errors import SarKnowlipError
+from sarknowlip.core.progress import Progress
 from sarknowlip.corpus.catalog import Catalog
 from sarknowlip.corpus.record import TileRecord
 from sarknowlip.infer.encoder import Embeddings, Encoder, ModelEncoder
 from sarknowlip.models.model import SarKnowLIP
 from sarknowlip.models.processing import SarProcessor
 
-Progress = Callable[[int, int, str], None]
 """Called with items done, items in all, and the name of the last one."""
 
 Item = TypeVar("Item")

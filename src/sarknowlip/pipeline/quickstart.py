@@ -13,7 +13,6 @@ import os
 import platform
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import rasterio
@@ -30,6 +29,7 @@ from sarknowlip.core.config import Config
 from sarknowlip.core.errors import CorpusError
 from sarknowlip.core.files import read_json_lines
 from sarknowlip.core.hashing import digest, file_sha256
+from sarknowlip.core.progress import Bar, Progress
 from sarknowlip.corpus.build import BuildConfig, BuildReport, build
 from sarknowlip.corpus.catalog import CATALOG
 from sarknowlip.corpus.split import SplitConfig
@@ -49,8 +49,6 @@ from sarknowlip.train.recipes import RECIPES
 
 _LOG = logging.getLogger(__name__)
 
-Progress = Callable[[int, int, str], None]
-Bar = Callable[[str], AbstractContextManager[Progress]]
 Say = Callable[[str], None]
 
 CITIES = ("Venice", "Rotterdam", "Lagos", "Mumbai", "Shanghai", "Buenos Aires")
@@ -198,14 +196,10 @@ def _simulated(out: Path, progress: Progress) -> list[Path]:
         )
         world = WorldConfig(city=city, seed=number, size_km=SIMULATED_KM)
         config = SimulationConfig(world=world, views=(view,))
-        made = simulate(config, out / world.place.slug, bar=_silent, workers=_workers())
+        made = simulate(config, out / world.place.slug, workers=_workers())
         paths.extend(made.products)
     progress(len(CITIES), len(CITIES), "")
     return paths
-
-
-def _silent(_: str) -> AbstractContextManager[Progress]:
-    return nullcontext(lambda *_: None)
 
 
 def _build(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ from pydantic import Field
 
 from sarknowlip.core.config import Config
 from sarknowlip.core.errors import ConfigError
+from sarknowlip.core.progress import Progress
 from sarknowlip.sar.product import Polarization
 from sarknowlip.simulate import keyed
 from sarknowlip.simulate.formats.geotiff import write_geotiff
@@ -32,7 +32,6 @@ from sarknowlip.simulate.scatter.conditions import Conditions
 from sarknowlip.simulate.sensors import find_profile
 from sarknowlip.simulate.sensors.profile import SensorProfile, View
 
-Progress = Callable[[int, int, str], None]
 Grid = GroundRangeGrid | SlantRangeGrid | MapGrid
 
 YEARS = 1978, 2100

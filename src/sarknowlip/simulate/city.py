@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -23,7 +21,8 @@ from sarknowlip import __version__
 from sarknowlip.core.config import Config, changed_keys
 from sarknowlip.core.errors import ConfigError, SarKnowlipError
 from sarknowlip.core.files import exclusive, read_json, remove_partials, write_json
-from sarknowlip.simulate.acquire import AcquireConfig, Progress, acquire
+from sarknowlip.core.progress import Bar, silent
+from sarknowlip.simulate.acquire import AcquireConfig, acquire
 from sarknowlip.simulate.layers import World
 from sarknowlip.simulate.world.changes import ChangedWorld, Changes
 from sarknowlip.simulate.world.config import WorldConfig
@@ -33,8 +32,6 @@ from sarknowlip.simulate.world.procedural import ProceduralWorld
 from sarknowlip.simulate.world.relation_table import write_relations
 from sarknowlip.simulate.world.relations import SpatialGraph
 from sarknowlip.simulate.world.truth import MANIFEST, write_truth
-
-Bar = Callable[[str], AbstractContextManager[Progress]]
 
 PRODUCTS, TRUTH = "products", "truth"
 RELATIONS = "relations.parquet"
@@ -107,7 +104,7 @@ def make_world(config: WorldConfig | OsmWorldConfig) -> World:
 
 
 def simulate(
-    config: SimulationConfig, out: Path, *, bar: Bar, workers: int = 1
+    config: SimulationConfig, out: Path, *, bar: Bar = silent, workers: int = 1
 ) -> SimulationReport:
     """Make products and truth in a folder; what is whole already stays.
 

@@ -49,6 +49,11 @@ class Bounds:
             self.west - metres, self.south - metres, self.east + metres, self.north + metres
         )
 
+    def holds(self, x: Floats, y: Floats) -> npt.NDArray[np.bool_]:
+        """Tell which places lie in the rectangle, same shape."""
+        inside = (x >= self.west) & (x < self.east) & (y >= self.south) & (y < self.north)
+        return np.asarray(inside)
+
     def meets(self, other: Bounds) -> bool:
         """Tell whether two rectangles share ground."""
         return (

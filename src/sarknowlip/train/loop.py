@@ -15,7 +15,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from sarknowlip import __version__
 from sarknowlip.core.config import Config, changed_keys
 from sarknowlip.core.errors import CheckpointError, ConfigError, SarKnowlipError, StorageError
 from sarknowlip.core.files import TEMPORARY, exclusive, read_json, remove_partials, write_json
+from sarknowlip.core.progress import Progress
 from sarknowlip.data.loader import Batch
 from sarknowlip.train.checkpoint import (
     checkpoints,
@@ -41,8 +42,6 @@ from sarknowlip.train.task import ContrastiveTask, Task, data_identity, with_ann
 
 CONFIG, LOG, REPORT = "config.json", "log.jsonl", "report.json"
 MODEL, CHECKPOINTS, LOCK = "model", "checkpoints", ".lock"
-
-Progress = Callable[[int, int, str], None]
 
 
 class DivergedError(SarKnowlipError):

@@ -19,10 +19,11 @@ from sarknowlip.bench.audit import refuse_leaks
 from sarknowlip.bench.metrics import BenchError, Ranks, retrieval_ranks
 from sarknowlip.bench.protocol import Outcome, Setting, TaskSpec
 from sarknowlip.core.files import read_json
+from sarknowlip.core.progress import Progress
 from sarknowlip.corpus.catalog import Catalog
 from sarknowlip.corpus.record import TileRecord
 from sarknowlip.data.captions import read_sentences, whole_caption
-from sarknowlip.infer.embed import Progress, embed_texts, embed_tiles
+from sarknowlip.infer.embed import embed_texts, embed_tiles
 from sarknowlip.infer.encoder import Embeddings, Encoder
 from sarknowlip.sar.tile import TileImage
 

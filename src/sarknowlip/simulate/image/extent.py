@@ -52,11 +52,7 @@ def within(
     places = _places(geometry, limits, row, column)
     shown = _inside(world.bounds, places)
     unsure = np.flatnonzero(~shown & ~_beyond(world.bounds, places).any(axis=0))
-    x, y = _on_terrain(world, heights, places[:, :, unsure])
-    bounds = world.bounds
-    shown[unsure] = (
-        (x >= bounds.west) & (x < bounds.east) & (y >= bounds.south) & (y < bounds.north)
-    )
+    shown[unsure] = world.bounds.holds(*_on_terrain(world, heights, places[:, :, unsure]))
     return shown.reshape(shape)
 
 
@@ -69,10 +65,7 @@ def _places(
 
 def _inside(bounds: Bounds, places: Floats) -> Mask:
     """Tell which pixels show the world whatever its height."""
-    inner = bounds.padded(-_MARGIN_M)
-    x, y = places[:, 0], places[:, 1]
-    found = (x >= inner.west) & (x < inner.east) & (y >= inner.south) & (y < inner.north)
-    return np.asarray(found.all(axis=0))
+    return np.asarray(bounds.padded(-_MARGIN_M).holds(places[:, 0], places[:, 1]).all(axis=0))
 
 
 def _beyond(bounds: Bounds, places: Floats) -> Mask:

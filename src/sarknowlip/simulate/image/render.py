@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ import numpy.typing as npt
 from sarknowlip.core.errors import GeometryError
 from sarknowlip.core.files import exclusive, remove_partials, replacing
 from sarknowlip.core.pool import run_jobs
+from sarknowlip.core.progress import Progress
 from sarknowlip.simulate.image.contract import ImageGeometry
 from sarknowlip.simulate.image.extent import within
 from sarknowlip.simulate.image.raster import Raster
@@ -30,7 +31,6 @@ from sarknowlip.simulate.sensors.profile import SensorProfile
 
 __all__ = ["Progress", "RenderConfig", "render"]
 
-Progress = Callable[[int, int, str], None]
 
 _SCENE = "scene.pickle"
 _LOCK = "lock"

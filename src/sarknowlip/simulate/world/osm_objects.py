@@ -89,8 +89,7 @@ def map_targets(content: MapContent, bounds: Bounds, districts: Districts, seed:
         function=np.where(own == None, function, own),  # noqa: E711 - elementwise
         parent=parent,
     )
-    inside = (parent >= 0) & (x >= bounds.west) & (x < bounds.east)
-    inside &= (y >= bounds.south) & (y < bounds.north)
+    inside = (parent >= 0) & bounds.holds(x, y)
     inside &= (targets.kind != "storage_tank") | (size <= LARGEST_TANK_M)
     return targets.take(np.flatnonzero(inside)[np.argsort(uid[inside])])
 

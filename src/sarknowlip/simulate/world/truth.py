@@ -21,13 +21,13 @@ import pyarrow as pa
 import shapely
 
 from sarknowlip.core.files import write_json
+from sarknowlip.core.progress import Progress
 from sarknowlip.simulate.frame import Floats, Frame
 from sarknowlip.simulate.layers import Buildings, Regions, Targets, World, surfaces
 from sarknowlip.simulate.world.changes import Change, ChangedWorld
 from sarknowlip.simulate.world.geotable import Format, GeoTable, geo_table
 from sarknowlip.simulate.world.painted import outlines
 from sarknowlip.simulate.world.truth_rasters import (
-    Progress,
     landcover_codes,
     write_dem,
     write_landcover,

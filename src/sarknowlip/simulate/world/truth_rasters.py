@@ -18,10 +18,9 @@ from rasterio.windows import Window
 
 from sarknowlip.core.errors import StorageError
 from sarknowlip.core.files import replacing, write_bytes
+from sarknowlip.core.progress import Progress
 from sarknowlip.simulate.frame import Bounds
 from sarknowlip.simulate.layers import World, surfaces
-
-Progress = Callable[[int, int, str], None]
 
 BLOCK = 256
 """Edge of a block, pixels."""
