@@ -84,7 +84,7 @@ def test_every_predicate_is_exercised_by_some_tile(name: str) -> None:
 
 def test_claims_say_what_was_drawn() -> None:
     tile, water = coast()
-    annotation = TileAnnotator(AnnotateConfig()).annotate(tile)
+    (annotation,) = TileAnnotator(AnnotateConfig()).annotate([tile])
     claims = {claim.predicate: claim.arguments for claim in annotation.claims}
     assert claims["dominant_surface"]["surface"] == "land"
     share = next(c for c in annotation.claims if c.predicate == "surface_share")
@@ -123,7 +123,7 @@ def every_claim() -> list[Claim]:
                 found.append(
                     Claim.of(
                         "tile", stage.dimension, predicate, values, confidence=1.0,
-                        stage=name, stage_version="1", evidence_ids=[f"e{k}"],
+                        stage=name, stage_version="1", rule="r", evidence_ids=[f"e{k}"],
                     )
                 )  # fmt: skip
     return found
@@ -158,7 +158,7 @@ def test_patterns_name_only_arguments_that_their_predicates_have() -> None:
 def test_number_agrees_with_its_noun(count: int) -> None:
     claim = Claim.of(
         "tile", "target", "target_count", {"count": count}, confidence=1.0,
-        stage="target", stage_version="1", evidence_ids=[str(count)],
+        stage="target", stage_version="1", rule="r", evidence_ids=[str(count)],
     )  # fmt: skip
     text = Grammar().sentence(claim).text
     plural = bool(re.search(r"(targets|objects)\b", text))
@@ -169,7 +169,7 @@ def test_texts_vary() -> None:
     claims = [
         Claim.of(
             f"tile{k}", "landform", "surface_share", {"surface": "water", "share_pct": 30},
-            confidence=1.0, stage="landform", stage_version="1", evidence_ids=["e"],
+            confidence=1.0, stage="landform", stage_version="1", rule="r", evidence_ids=["e"],
         )
         for k in range(200)
     ]  # fmt: skip
@@ -178,6 +178,8 @@ def test_texts_vary() -> None:
 
 
 def test_unknown_names_are_one_line() -> None:
-    for change in ({"sources": ("oracle",)}, {"stages": ("dream",)}, {"language": "tlh"}):
+    for change in (
+        {"sources": ("oracle",)}, {"stages": ("dream",)}, {"texts": {"language": "tlh"}}
+    ):  # fmt: skip
         with pytest.raises(ConfigError, match=r"choose"):
             TileAnnotator(AnnotateConfig(**change))

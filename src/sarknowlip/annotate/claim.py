@@ -1,8 +1,9 @@
 """Claims and texts: what is said about a tile, and what it rests on.
 
-A claim is structured (dimension, predicate, arguments) and cites the evidence that supports it. A
-text renders one or more claims. Identifiers are digests of all other fields: a claim that was
-changed cannot keep its name.
+A claim is structured (dimension, predicate, arguments), cites the evidence that supports it, and
+tells the rule that drew it and the earlier claims that the rule rests on. A text renders one or
+more claims. Identifiers are digests of all other fields: a claim that was changed cannot keep its
+name.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from pydantic import Field
 
 from sarknowlip.core.config import Config
 from sarknowlip.core.hashing import digest
+from sarknowlip.knowledge.evidence import Box
 
 Dimension = Literal["landform", "function", "target", "relation", "summary"]
-Level = Literal["tag", "phrase", "sentence", "paragraph", "question-answer"]
+Level = Literal["tag", "phrase", "sentence", "paragraph", "question-answer", "grounding"]
 Argument = str | int | float | bool
 
 
@@ -32,7 +34,9 @@ class Claim(Config):
         confidence: Probability that it is right, 0…1.
         stage: Name in the table of stages.
         stage_version: Version of that stage's rules.
-        evidence_ids: Facts it rests on, sorted; at least one.
+        rule: Name of the rule that drew it.
+        evidence_ids: Facts it rests on, sorted, those of its premises included; at least one.
+        premise_ids: Claims of earlier stages that the rule rests on, sorted.
     """
 
     id: str
@@ -43,7 +47,9 @@ class Claim(Config):
     confidence: float = Field(ge=0.0, le=1.0)
     stage: str
     stage_version: str
+    rule: str
     evidence_ids: tuple[str, ...] = Field(min_length=1)
+    premise_ids: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -56,7 +62,9 @@ class Claim(Config):
         confidence: float,
         stage: str,
         stage_version: str,
+        rule: str,
         evidence_ids: Sequence[str],
+        premise_ids: Sequence[str] = (),
     ) -> Claim:
         """Return a claim with its identifier.
 
@@ -71,7 +79,9 @@ class Claim(Config):
             "confidence": round(float(confidence), 5),
             "stage": stage,
             "stage_version": stage_version,
+            "rule": rule,
             "evidence_ids": sorted(set(evidence_ids)),
+            "premise_ids": sorted(set(premise_ids)),
         }
         return cls(id=digest(fields), **fields)
 
@@ -87,11 +97,16 @@ class Text(Config):
     Attributes:
         id: Digest of all other fields.
         tile_id: Tile it is about.
-        dimension: Dimension of its claims.
+        dimension: Dimension of its claims; "summary" where they are of several.
         level: Form of the text.
         language: BCP 47 tag.
-        text: The words.
+        text: The words; of a question–answer pair the answer, of a grounding the expression.
         claim_ids: Claims it renders, in the order in which they are said.
+        question: Of a question–answer pair, else None.
+        topic: What a question asks for ("presence", "count", …); None without a question.
+        choices: Answers to choose from, one of which is `text`; empty where none are offered.
+        boxes_px: Boxes that a grounding refers to, x0, y0, x1, y1 with exclusive ends.
+        masks_rle: Masks of the same things (`knowledge.masks`), as many, or none.
     """
 
     id: str
@@ -101,6 +116,11 @@ class Text(Config):
     language: str
     text: str = Field(min_length=1)
     claim_ids: tuple[str, ...] = Field(min_length=1)
+    question: str | None = None
+    topic: str | None = None
+    choices: tuple[str, ...] = ()
+    boxes_px: tuple[Box, ...] = ()
+    masks_rle: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -112,6 +132,11 @@ class Text(Config):
         *,
         claim_ids: Sequence[str],
         language: str = "en",
+        question: str | None = None,
+        topic: str | None = None,
+        choices: Sequence[str] = (),
+        boxes_px: Sequence[Box] = (),
+        masks_rle: Sequence[str] = (),
     ) -> Text:
         """Return a text with its identifier."""
         fields: dict[str, Any] = {
@@ -121,5 +146,15 @@ class Text(Config):
             "language": language,
             "text": text,
             "claim_ids": list(claim_ids),
+            "question": question,
+            "topic": topic,
+            "choices": list(choices),
+            "boxes_px": [list(box) for box in boxes_px],
+            "masks_rle": list(masks_rle),
         }
         return cls(id=digest(fields), **fields)
+
+    @property
+    def intact(self) -> bool:
+        """Whether the identifier is the digest of the other fields."""
+        return self.id == digest(self.model_dump(mode="json", exclude={"id"}))

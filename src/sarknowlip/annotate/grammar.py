@@ -1,6 +1,7 @@
 """From claims to words: patterns with alternatives, chosen by the claim's own identifier.
 
-A lexicon (`lexicon/<language>.json`) is data. Its patterns use
+A lexicon (`lexicon/<language>/`: words, and a file of patterns for each stage) is data. Its
+patterns use
 
 - `[a|b|c]`: one of the alternatives, which may be empty; not nested;
 - `{argument}`: the argument's value, as one of its words if the lexicon has words for it;
@@ -15,6 +16,7 @@ import functools
 import json
 import re
 from importlib import resources
+from typing import Any
 
 from pydantic import Field
 
@@ -114,7 +116,12 @@ def _digits(value: Argument) -> str:
 
 @functools.cache
 def _lexicon(language: str) -> Lexicon:
-    path = resources.files("sarknowlip.annotate").joinpath(f"lexicon/{language}.json")
-    if not path.is_file():
+    folder = resources.files("sarknowlip.annotate").joinpath("lexicon", language)
+    if not language.isidentifier() or not folder.is_dir():
         raise ConfigError(f"no lexicon for language {language!r}", "choose en, or add a lexicon")
-    return Lexicon(**json.loads(path.read_text("utf-8")))
+    joined: dict[str, Any] = {"sentences": {}}
+    for part in sorted(folder.iterdir(), key=lambda file: file.name):
+        content = json.loads(part.read_text("utf-8"))
+        joined["sentences"] |= content.pop("sentences", {})
+        joined |= content
+    return Lexicon(**joined)

@@ -19,9 +19,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import Field
 
 from sarknowlip import __version__
-from sarknowlip.annotate.claim import Claim, Text
 from sarknowlip.annotate.store import (
     CLAIM_SCHEMA,
     CLAIMS,
@@ -50,8 +50,8 @@ from sarknowlip.core.progress import Progress
 from sarknowlip.corpus.catalog import ANNOTATIONS, Catalog
 from sarknowlip.corpus.record import TileRecord
 from sarknowlip.knowledge.evidence import SCHEMA as EVIDENCE_SCHEMA
-from sarknowlip.knowledge.evidence import Evidence
 from sarknowlip.knowledge.store import COMPRESSION, evidence_table
+from sarknowlip.sar.tile import TileImage
 
 CHUNK = 32
 """Tiles a process works on before it writes."""
@@ -75,6 +75,7 @@ class AnnotateReport(Config):
         texts: Texts.
         distinct_texts: Texts that differ from each other.
         failed: Tiles that could not be read, with the reason.
+        writer: What the writer reports: claims dropped by reason, tokens, requests.
         fresh: False if the version was there already.
     """
 
@@ -85,6 +86,7 @@ class AnnotateReport(Config):
     texts: int
     distinct_texts: int
     failed: dict[str, str]
+    writer: dict[str, float] = Field(default_factory=dict)
     fresh: bool = True
 
 
@@ -160,22 +162,14 @@ def annotate_chunk(job: Job, root: Path, build: Path, config: AnnotateConfig) ->
     if (folder / DONE).is_file():
         return False
     catalog, annotator = Catalog(root), TileAnnotator(config)
-    evidence: list[Evidence] = []
-    claims: list[Claim] = []
-    texts: list[Text] = []
-    failed: dict[str, str] = {}
-    for record in records:
-        try:
-            found = annotator.annotate(catalog.image(record))
-        except StorageError:
-            raise
-        except SarKnowlipError as error:
-            _LOG.warning("%s is left out: %s", record.id, error)
-            failed[record.id] = str(error)
-            continue
-        evidence += found.evidence
-        claims += found.claims
-        texts += found.texts
+    images, failed = _images(catalog, records)
+    found = annotator.annotate(images)
+    evidence = [fact for part in found for fact in part.evidence]
+    claims = [claim for part in found for claim in part.claims]
+    texts = [text for part in found for text in part.texts]
+    counts: Counter[str] = Counter()
+    for part in found:
+        counts.update(part.draft.counts)
     tables = {
         EVIDENCE: evidence_table(evidence),
         CLAIMS: claims_table(claims),
@@ -184,8 +178,22 @@ def annotate_chunk(job: Job, root: Path, build: Path, config: AnnotateConfig) ->
     for name, table in tables.items():
         with replacing(folder / name) as partial:
             pq.write_table(table, partial, compression=COMPRESSION)
-    write_json(folder / DONE, {"tiles": len(records) - len(failed), "failed": failed})
+    write_json(folder / DONE, {"tiles": len(images), "failed": failed, "counts": counts})
     return True
+
+
+def _images(
+    catalog: Catalog, records: Sequence[TileRecord]
+) -> tuple[list[TileImage], dict[str, str]]:
+    """Return the tiles that can be read, and why others can't."""
+    images, failed = [], {}
+    for record in records:
+        try:
+            images.append(catalog.image(record))
+        except SarKnowlipError as error:
+            _LOG.warning("%s is left out: %s", record.id, error)
+            failed[record.id] = str(error)
+    return images, failed
 
 
 def _key(catalog: Catalog, config: AnnotateConfig) -> str:
@@ -206,6 +214,9 @@ def _assemble(
     folders = [build / f"{number:06d}" for number in range(chunks)]
     done = [read_json(folder / DONE, "annotate again") for folder in folders]
     tiles = sum(part["tiles"] for part in done)
+    written: Counter[str] = Counter()
+    for part in done:
+        written.update(part["counts"])
     failed = {name: reason for part in done for name, reason in part["failed"].items()}
     if not tiles:
         raise SarKnowlipError(
@@ -235,6 +246,7 @@ def _assemble(
             texts=counts[TEXTS],
             distinct_texts=len(distinct),
             failed=failed,
+            writer=dict(sorted(written.items())),
         )
         files = {name: file_sha256(partial / name) for name in _SCHEMAS}
         write_json(partial / MANIFEST, {**_manifest(config, key, report), "files": files})

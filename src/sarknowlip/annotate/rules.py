@@ -1,6 +1,7 @@
 """Stages made of rules: small functions that look at facts and may state something.
 
-A rule sees the tile through a fresh view of its facts; what it asked for is what its claims cite.
+A rule sees the tile through a fresh view of its facts; what it asked for is what its claims cite. A
+rule that draws on claims of earlier stages names them as premises; their evidence becomes its own.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from sarknowlip.annotate.claim import Argument, Claim, Dimension
-from sarknowlip.knowledge.evidence import Facts
+from sarknowlip.knowledge.evidence import Evidence, Facts
 
 
 @dataclass(frozen=True)
@@ -20,15 +21,18 @@ class Statement:
     Attributes:
         predicate: What is stated.
         arguments: Values by name.
-        confidence: How sure the rule is if its facts are right, 0…1.
+        confidence: How sure the rule is if its facts and premises are right, 0…1.
+        premises: Claims of earlier stages that it rests on.
     """
 
     predicate: str
     arguments: dict[str, Argument] = field(default_factory=dict)
     confidence: float = 1.0
+    premises: tuple[Claim, ...] = ()
 
 
 Rule = Callable[[Facts], Statement | None]
+"""Its `__name__` is the rule's name in claims: name functions and closures so that they tell."""
 
 
 class RuleStage:
@@ -49,6 +53,10 @@ class RuleStage:
     def rules(self, facts: Facts, before: Sequence[Claim]) -> Iterable[Rule]:
         """Return the rules to try, in the order in which their claims are told.
 
+        Rules state all that follows, without a limit on what is worth telling: claims of others
+        (a model's) are held against them. Of each predicate the more important come first; the
+        writer takes its pick from the front.
+
         Args:
             facts: Facts of the tile, to find out which things there are.
             before: Claims of the stages before this one.
@@ -63,17 +71,25 @@ class RuleStage:
             statement = rule(view)
             if statement is None:
                 continue
-            sure = min(fact.confidence for fact in view.used)
-            found.append(
-                Claim.of(
-                    tile_id,
-                    self.dimension,
-                    statement.predicate,
-                    statement.arguments,
-                    confidence=statement.confidence * sure,
-                    stage=self.name,
-                    stage_version=self.version,
-                    evidence_ids=[fact.id for fact in view.used],
-                )
-            )
+            found.append(self._claim(tile_id, rule.__name__, statement, view.used))
         return found
+
+    def _claim(
+        self, tile_id: str, rule: str, statement: Statement, used: Sequence[Evidence]
+    ) -> Claim:
+        sure = [*(fact.confidence for fact in used), *(c.confidence for c in statement.premises)]
+        evidence = [fact.id for fact in used]
+        for premise in statement.premises:
+            evidence.extend(premise.evidence_ids)
+        return Claim.of(
+            tile_id,
+            self.dimension,
+            statement.predicate,
+            statement.arguments,
+            confidence=statement.confidence * min(sure),
+            stage=self.name,
+            stage_version=self.version,
+            rule=rule,
+            evidence_ids=evidence,
+            premise_ids=[premise.id for premise in statement.premises],
+        )

@@ -30,7 +30,9 @@ CLAIM_SCHEMA = pa.schema(
         ("confidence", pa.float64()),
         ("stage", pa.string()),
         ("stage_version", pa.string()),
+        ("rule", pa.string()),
         ("evidence_ids", pa.list_(pa.string())),
+        ("premise_ids", pa.list_(pa.string())),
     ]
 )
 """Arrow types of `claims.parquet`; arguments are JSON."""
@@ -44,6 +46,11 @@ TEXT_SCHEMA = pa.schema(
         ("language", pa.string()),
         ("text", pa.string()),
         ("claim_ids", pa.list_(pa.string())),
+        ("question", pa.string()),
+        ("topic", pa.string()),
+        ("choices", pa.list_(pa.string())),
+        ("boxes_px", pa.list_(pa.list_(pa.int32(), 4))),
+        ("masks_rle", pa.list_(pa.string())),
     ]
 )
 """Arrow types of `texts.parquet`."""

@@ -1,4 +1,4 @@
-"""Everything that is said about one tile: facts, then claims stage by stage, then texts."""
+"""Everything that is said about a tile: facts, claims stage by stage, the writer's pick, texts."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from sarknowlip.annotate.claim import Claim, Text
-from sarknowlip.annotate.grammar import Grammar
+from sarknowlip.annotate.compose import Composer, TextConfig
 from sarknowlip.annotate.stages import STAGES, Stage
+from sarknowlip.annotate.writers import WRITERS, Draft, Subject, Writer
+from sarknowlip.annotate.writers.grounded import GroundedConfig
 from sarknowlip.core.config import Config
 from sarknowlip.knowledge.evidence import Evidence, Facts
-from sarknowlip.knowledge.sources import SOURCES, KnowledgeSource
+from sarknowlip.knowledge.sources import SOURCES, KnowledgeSource, SourceOptions
 from sarknowlip.sar.tile import TileImage
 
 
@@ -20,64 +22,91 @@ class AnnotateConfig(Config):
     """The recipe of an annotation.
 
     Attributes:
-        sources: Names of knowledge sources.
+        sources: Names of knowledge sources, in the order in which they are asked; None: all that
+            `options` name files for, and those that need none.
+        options: Files of the sources.
         stages: Names of stages, in the order of the chain.
-        language: BCP 47 tag of the lexicon.
+        writer: Who chooses the claims.
+        texts: Which texts are made.
     """
 
-    sources: tuple[str, ...] = Field(("image",), min_length=1)
-    stages: tuple[str, ...] = Field(("landform", "target"), min_length=1)
-    language: str = "en"
+    sources: tuple[str, ...] | None = Field(None, min_length=1)
+    options: SourceOptions = SourceOptions()
+    stages: tuple[str, ...] = Field(tuple(STAGES), min_length=1)
+    writer: GroundedConfig = GroundedConfig()
+    texts: TextConfig = TextConfig()
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Names of the sources that are asked."""
+        return self.sources or self.options.sources
 
 
 @dataclass(frozen=True)
 class TileAnnotation:
-    """What is known and said about a tile, in a fixed order."""
+    """What is known and said about a tile, in a fixed order; `counts` is the writer's report."""
 
     evidence: tuple[Evidence, ...]
     claims: tuple[Claim, ...]
     texts: tuple[Text, ...]
+    draft: Draft
 
 
 class TileAnnotator:
-    """Annotates tiles one at a time.
+    """Annotates tiles.
 
     Args:
-        config: Which sources, stages and language.
+        config: Which sources, stages, writer and texts.
 
     Raises:
-        ConfigError: A source, stage or language is unknown.
+        ConfigError: A source, stage, writer or language is unknown, or a source lacks its file.
+        SarKnowlipError: A source's file cannot be read.
     """
 
     def __init__(self, config: AnnotateConfig) -> None:
-        self.sources: list[KnowledgeSource] = [SOURCES[name]() for name in config.sources]
+        self.sources: list[KnowledgeSource] = [
+            SOURCES[name](config.options) for name in config.asked
+        ]
         self.stages: list[Stage] = [STAGES[name]() for name in config.stages]
-        self.grammar = Grammar(config.language)
+        self.writer: Writer = WRITERS[config.writer.kind](config.writer)
+        self.composer = Composer(config.texts)
 
     @property
     def versions(self) -> dict[str, str]:
-        """Versions of the sources and stages, by name."""
-        sources = {source.name: source.version for source in self.sources}
-        return sources | {stage.name: stage.version for stage in self.stages}
+        """Versions of sources, stages, writer and composer, by name."""
+        found = {f"source/{source.name}": source.version for source in self.sources}
+        found |= {f"stage/{stage.name}": stage.version for stage in self.stages}
+        found[f"writer/{self.writer.name}"] = self.writer.version
+        return found | {"composer": self.composer.version}
 
-    def annotate(self, tile: TileImage) -> TileAnnotation:
-        """Return facts, claims and texts of a tile."""
-        evidence = self.evidence(tile)
-        claims = self.claims(tile.id, evidence)
-        return TileAnnotation(tuple(evidence), tuple(claims), tuple(self.texts(claims)))
+    def annotate(self, tiles: Sequence[TileImage]) -> list[TileAnnotation]:
+        """Return facts, claims and texts of tiles."""
+        subjects = []
+        for tile in tiles:
+            evidence = self.evidence(tile)
+            subjects.append(Subject(tile, evidence, self.derive(tile.id, evidence)))
+        drafts = self.writer.write(subjects)
+        return [
+            TileAnnotation(
+                tuple(subject.evidence),
+                tuple(draft.claims),
+                tuple(self.composer.texts(draft.claims, subject.evidence)),
+                draft,
+            )
+            for subject, draft in zip(subjects, drafts, strict=True)
+        ]
 
     def evidence(self, tile: TileImage) -> list[Evidence]:
         """Return the facts of all sources about a tile."""
-        return [fact for source in self.sources for fact in source.evidence(tile)]
+        found: list[Evidence] = []
+        for source in self.sources:
+            found.extend(source.evidence(tile, tuple(found)))
+        return found
 
-    def claims(self, tile_id: str, evidence: Sequence[Evidence]) -> list[Claim]:
-        """Return the claims of all stages that follow from facts about one tile."""
+    def derive(self, tile_id: str, evidence: Sequence[Evidence]) -> list[Claim]:
+        """Return all claims that follow from facts about one tile."""
         facts = Facts(evidence)
         claims: list[Claim] = []
         for stage in self.stages:
             claims.extend(stage.claims(tile_id, facts, tuple(claims)))
         return claims
-
-    def texts(self, claims: Sequence[Claim]) -> list[Text]:
-        """Return one sentence a claim."""
-        return [self.grammar.sentence(claim) for claim in claims]

@@ -3,7 +3,7 @@
 A fact holds if its identifier is the digest of its content and the same source finds the same fact
 in the tile today. A claim holds if its identifier is sound, every fact it cites holds and is about
 its tile, and the stages derive it from the facts that hold. A text holds if its identifier is sound
-and it is what the grammar makes of claims that hold. Precision is the share that holds.
+and the grammar can make its words of claims that hold. Precision is the share that holds.
 """
 
 from __future__ import annotations
@@ -139,15 +139,16 @@ class _Tally:
         self.count(tile_id, evidence, holding)
         if found - holding:
             self.problem(tile_id, f"{len(found - holding)} facts of the pixels are not stored")
-        derived = {claim.id for claim in self._annotator.claims(tile_id, seen)}
+        derived = {claim.id for claim in self._annotator.derive(tile_id, seen)}
         true = {
             claim.id: claim
             for claim in claims
             if claim.intact and claim.id in derived and set(claim.evidence_ids) <= holding
         }
         self.count(tile_id, claims, set(true))
-        expected = {text.id: text for text in self._annotator.texts(list(true.values()))}
-        faithful = {text.id for text in texts if expected.get(text.id) == text}
+        known = [fact for fact in evidence if fact.id in holding]
+        fault = self._annotator.composer.fault
+        faithful = {text.id for text in texts if fault(text, true, known) is None}
         self.count(tile_id, texts, faithful)
         told = {key for text in texts if text.id in faithful for key in text.claim_ids}
         self._cited += len({key for claim in told for key in true[claim].evidence_ids})

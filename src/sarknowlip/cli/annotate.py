@@ -20,10 +20,11 @@ def annotate(
     as_json: Json = False,
 ) -> None:
     """Write evidence, claims and texts about every tile, as a new version."""
+    from sarknowlip.annotate.compose import TextConfig
     from sarknowlip.annotate.pipeline import annotate as annotate_corpus
     from sarknowlip.annotate.tile import AnnotateConfig
 
-    config = AnnotateConfig(language=language)
+    config = AnnotateConfig(texts=TextConfig(language=language))
     with bar("tiles", quiet=as_json) as progress:
         report = annotate_corpus(corpus, config, workers=workers, progress=progress)
     emit(report.model_dump(mode="json"), as_json, f"annotations of {corpus}")

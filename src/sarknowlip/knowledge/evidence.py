@@ -37,6 +37,7 @@ SCHEMA = pa.schema(
         ("source_time", pa.string()),
         ("confidence", pa.float64()),
         ("bbox_px", pa.list_(pa.int32(), 4)),
+        ("mask_rle", pa.string()),
     ]
 )
 """Arrow types of `evidence.parquet`."""
@@ -52,12 +53,14 @@ class Evidence(Config):
         predicate: What is said of it.
         value: Number in `unit`; None when the fact is a label.
         label: Word; None when the fact is a number alone.
-        unit: "dB", "dB relative", "share", "m", "px", "deg", "count", "looks", "1" or "class".
+        unit: "dB", "dB relative", "share", "m", "m2", "px", "deg", "count", "looks", "1" or
+            "class".
         source: Name in the table of sources.
         source_version: Version of its method or data.
         source_time: When what the source saw was so, RFC 3339; None if unknown.
         confidence: Probability that the fact is right, 0…1.
         bbox_px: Where in the tile, or None when the fact is about the whole tile.
+        mask_rle: Which pixels of the tile, as `knowledge.masks` writes them, or None.
     """
 
     id: str
@@ -72,6 +75,7 @@ class Evidence(Config):
     source_time: str | None
     confidence: float = Field(ge=0.0, le=1.0)
     bbox_px: Box | None = None
+    mask_rle: str | None = None
 
     @classmethod
     def of(
@@ -88,6 +92,7 @@ class Evidence(Config):
         label: str | None = None,
         source_time: str | None = None,
         bbox_px: Box | None = None,
+        mask_rle: str | None = None,
     ) -> Evidence:
         """Return a fact with its identifier; numbers are rounded to `DECIMALS`.
 
@@ -111,6 +116,7 @@ class Evidence(Config):
             "source_time": source_time,
             "confidence": round(min(1.0, max(0.0, float(confidence))), DECIMALS),
             "bbox_px": None if bbox_px is None else tuple(int(edge) for edge in bbox_px),
+            "mask_rle": mask_rle,
         }
         return cls(id=digest(fields), **fields)
 

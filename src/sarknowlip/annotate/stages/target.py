@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from sarknowlip.annotate.claim import Argument, Claim, Dimension
 from sarknowlip.annotate.rules import Rule, RuleStage, Statement
+from sarknowlip.annotate.things import part_of_image
 from sarknowlip.knowledge.evidence import Facts
 
 TOLD = 3
@@ -58,7 +59,7 @@ def ship_count(facts: Facts) -> Statement | None:
 
 def _described(subject: str, rank: int) -> Rule:
     def described(facts: Facts) -> Statement | None:
-        part = _part(facts, subject)
+        part = part_of_image(facts, subject)
         length = facts.value(subject, "length")
         if part is None or length is None:
             return None
@@ -83,17 +84,6 @@ def _axis_of(subject: str, rank: int) -> Rule:
         return Statement("target_axis", {"rank": rank, "bearing_deg": said})
 
     return axis
-
-
-def _part(facts: Facts, subject: str) -> str | None:
-    """Return the ninth of the image in which an object's centre lies."""
-    row, rows = facts.value(subject, "row"), facts.value("image", "rows")
-    column, columns = facts.value(subject, "column"), facts.value("image", "columns")
-    if row is None or rows is None or column is None or columns is None:
-        return None
-    across = ("left", "centre", "right")[min(2, int(3 * column / columns))]
-    down = ("upper", "middle", "lower")[min(2, int(3 * row / rows))]
-    return "centre" if (down, across) == ("middle", "centre") else f"{down} {across}"
 
 
 def _metres(length: float) -> int:

@@ -2,28 +2,81 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar, Protocol
 
+from sarknowlip.core.config import Config
 from sarknowlip.core.lazy import LazyTable
 from sarknowlip.knowledge.evidence import Evidence
 from sarknowlip.sar.tile import TileImage
 
-SOURCES = LazyTable("source", {"image": "sarknowlip.knowledge.sources.image:ImageSource"})
+SOURCES = LazyTable(
+    "source",
+    {
+        "image": "sarknowlip.knowledge.sources.image:ImageSource",
+    },
+)
+"""In the order in which they are asked."""
+
+
+class SourceOptions(Config):
+    """Where sources find what is not in the tile.
+
+    Attributes:
+        osm: Maps: OpenStreetMap extracts (.osm.pbf) or GeoParquet with tags.
+        landcover: Rasters with the class codes of ESA WorldCover.
+        dem: Elevation raster, metres.
+        dem_geoid_m: Undulation added to its heights where PROJ cannot convert, metres.
+        water: Polygons of seas and large waters, any vector format that GDAL reads.
+        cache: Folder for what is derived from these files and worth keeping; None keeps nothing.
+    """
+
+    osm: tuple[Path, ...] = ()
+    landcover: tuple[Path, ...] = ()
+    dem: Path | None = None
+    dem_geoid_m: float | None = None
+    water: Path | None = None
+    cache: Path | None = None
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the sources that find all they need here, in the order of `SOURCES`."""
+        lacking = {"osm": self.osm, "landcover": self.landcover, "dem": self.dem}
+        lacking["water"] = self.water
+        return tuple(name for name in SOURCES if lacking.get(name, True))
 
 
 class KnowledgeSource(Protocol):
-    """Finds facts about a tile.
+    """Finds facts about a tile; made with one argument, `SourceOptions`.
+
+    Raises at making:
+        ConfigError: It needs a file that the options do not name.
+        SarKnowlipError: Its file is missing or damaged: one line that names it.
 
     Attributes:
         name: Name in `SOURCES`, repeated in every fact.
-        version: Version of its method and data; a change of either changes it.
+        version: Version of its method and data (digest of its files); a change of either changes
+            it.
+        looks_at: What its facts depend on beside version and map grid: "nothing" (a map),
+            "acquisition" (the way the radar looked, too), "pixels" (of the tile, too), or "known"
+            (facts of the sources before, too). The evidence cache keys by it.
     """
 
     name: ClassVar[str]
-    version: ClassVar[str]
+    looks_at: ClassVar[str]
 
-    def evidence(self, tile: TileImage) -> list[Evidence]:
+    @property
+    def version(self) -> str:
+        """See the class."""
+
+    def evidence(self, tile: TileImage, known: Sequence[Evidence] = ()) -> list[Evidence]:
         """Return what is known about a tile; empty where the source is silent.
 
-        The same tile gives the same facts in the same order on every machine.
+        The same tile gives the same facts in the same order on every machine. Subjects and
+        predicates are those of `knowledge.vocabulary`.
+
+        Args:
+            tile: Pixels, map grid, acquisition.
+            known: Facts of the sources asked before.
         """

@@ -8,6 +8,7 @@ the first co-polarised channel (the first channel if there is none).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -18,6 +19,7 @@ from sarknowlip.knowledge.constants import constants
 from sarknowlip.knowledge.evidence import Evidence
 from sarknowlip.knowledge.looks import equivalent_looks, texture_variation
 from sarknowlip.knowledge.mixture import fit_mixture
+from sarknowlip.knowledge.sources import SourceOptions
 from sarknowlip.knowledge.surface import SURFACES, SurfaceMap, is_bimodal, map_surfaces
 from sarknowlip.knowledge.targets import Target, measure_targets
 from sarknowlip.knowledge.windows import Floats, Mask, box_mean, to_db
@@ -30,19 +32,23 @@ LEAST_SURFACE_PX = 64
 
 
 class ImageSource:
-    """Facts measured on the tile's own pixels.
+    """Facts measured on the tile's own pixels; needs no file.
 
     Args:
+        options: Not used.
         cfar: Settings of the target detector.
     """
 
     name: ClassVar[str] = "image"
-    version: ClassVar[str] = "1"
+    looks_at: ClassVar[str] = "pixels"
+    version = "1"
 
-    def __init__(self, cfar: CfarConfig | None = None) -> None:
+    def __init__(
+        self, options: SourceOptions | None = None, cfar: CfarConfig | None = None
+    ) -> None:
         self.cfar = cfar or CfarConfig()
 
-    def evidence(self, tile: TileImage) -> list[Evidence]:
+    def evidence(self, tile: TileImage, known: Sequence[Evidence] = ()) -> list[Evidence]:
         """Return facts about the whole tile, its surfaces, then its targets; see the module."""
         facts = _Facts(tile)
         valid = tile.valid
