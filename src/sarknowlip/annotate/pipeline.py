@@ -197,10 +197,14 @@ def _images(
 
 
 def _key(catalog: Catalog, config: AnnotateConfig) -> str:
-    """Return a digest of all that the result depends on."""
+    """Return a digest of all that the result depends on.
+
+    Where the sources' files lie is none of it: what they hold is in the sources' versions.
+    """
     parts = [
         file_sha256(catalog.path),
-        config.digest(),
+        config.model_dump(mode="json", exclude={"options"}),
+        config.asked,
         TileAnnotator(config).versions,
         __version__,
     ]
@@ -269,10 +273,13 @@ def _join(path: Path, parts: Sequence[Path], tally: Callable[[str, pa.Table], No
 
 
 def _manifest(config: AnnotateConfig, key: str, report: AnnotateReport) -> dict[str, Any]:
+    annotator = TileAnnotator(config)
+    notes = {source.name: source.attribution for source in annotator.sources if source.attribution}
     return {
-        "format": 1,
+        "format": 2,
         "key": key,
         "recipe": config.model_dump(mode="json"),
-        "versions": {"sarknowlip": __version__, **TileAnnotator(config).versions},
+        "versions": {"sarknowlip": __version__, **annotator.versions},
+        "attributions": notes,
         "report": report.model_dump(mode="json", exclude={"fresh"}),
     }

@@ -61,10 +61,13 @@ class KnowledgeSource(Protocol):
         looks_at: What its facts depend on beside version and map grid: "nothing" (a map),
             "acquisition" (the way the radar looked, too), "pixels" (of the tile, too), or "known"
             (facts of the sources before, too). The evidence cache keys by it.
+        attribution: What the terms of its data ask to be said with what is derived from them; ""
+            if nothing.
     """
 
     name: ClassVar[str]
     looks_at: ClassVar[str]
+    attribution: ClassVar[str]
 
     @property
     def version(self) -> str:

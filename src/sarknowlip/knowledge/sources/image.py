@@ -41,6 +41,7 @@ class ImageSource:
 
     name: ClassVar[str] = "image"
     looks_at: ClassVar[str] = "pixels"
+    attribution: ClassVar[str] = ""
     version = "1"
 
     def __init__(
