@@ -16,13 +16,15 @@ import numpy as np
 from sarknowlip.geo.grid import ground_sample_distance
 from sarknowlip.knowledge.cfar import CfarConfig, detect
 from sarknowlip.knowledge.constants import constants
-from sarknowlip.knowledge.evidence import Evidence
+from sarknowlip.knowledge.evidence import Box, Evidence
+from sarknowlip.knowledge.masks import encode_mask, mask_box
 from sarknowlip.knowledge.looks import equivalent_looks, texture_variation
 from sarknowlip.knowledge.mixture import fit_mixture
 from sarknowlip.knowledge.sources import SourceOptions
 from sarknowlip.knowledge.surface import SURFACES, SurfaceMap, is_bimodal, map_surfaces
 from sarknowlip.knowledge.targets import Target, measure_targets
 from sarknowlip.knowledge.windows import Floats, Mask, box_mean, to_db
+from sarknowlip.sar.product import Acquisition
 from sarknowlip.sar.tile import TileImage
 
 LISTED = 16
@@ -56,6 +58,10 @@ class ImageSource:
         rows, columns = valid.shape
         facts.add("image", "rows", rows, "px")
         facts.add("image", "columns", columns, "px")
+        gsd_m = ground_sample_distance(tile.geobox)
+        facts.add("image", "gsd_x", gsd_m[0], "m")
+        facts.add("image", "gsd_y", gsd_m[1], "m")
+        _viewing(facts, tile.acquisition)
         facts.add("image", "valid_share", float(valid.mean()), "share")
         if not valid.any():
             return facts.found
@@ -73,7 +79,6 @@ class ImageSource:
             _populations(facts, power[channel], valid)
         else:
             _surfaces(facts, surfaces, power, names, valid)
-        gsd_m = ground_sample_distance(tile.geobox)
         detections = detect(
             power[channel], valid, looks or 1.0, math.sqrt(gsd_m[0] * gsd_m[1]), self.cfar
         )
@@ -104,7 +109,8 @@ class _Facts:
         *,
         confidence: float = 1.0,
         label: str | None = None,
-        box: tuple[int, int, int, int] | None = None,
+        box: Box | None = None,
+        mask: Mask | None = None,
     ) -> None:
         self.found.append(
             Evidence.of(
@@ -118,9 +124,20 @@ class _Facts:
                 source_version=ImageSource.version,
                 source_time=self._time,
                 confidence=confidence,
-                bbox_px=box,
+                bbox_px=mask_box(mask) if mask is not None else box,
+                mask_rle=None if mask is None else encode_mask(mask),
             )
         )
+
+
+def _viewing(facts: _Facts, acquisition: Acquisition) -> None:
+    """Add where the radar looks, clockwise from true north, and how steeply, where known."""
+    heading, side = acquisition.heading, acquisition.observation_direction
+    if heading is not None and side is not None:
+        turn = 90.0 if side == "right" else -90.0
+        facts.add("image", "look_azimuth", (heading + turn) % 360.0, "deg")
+    if acquisition.incidence_angle is not None:
+        facts.add("image", "incidence", acquisition.incidence_angle, "deg")
 
 
 def _backscatter(facts: _Facts, tile: TileImage, power: Floats, valid: Mask) -> None:
