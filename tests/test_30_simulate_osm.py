@@ -16,10 +16,14 @@ from numpy.testing import assert_array_equal
 from data.osm.make import COAST_M, CORNER, FRAME, SIZE_M, town
 from sarknowlip.core.errors import ConfigError
 from sarknowlip.geo.osm import MapError
+from sarknowlip.geo.osm_coast import sea_polygons
+from sarknowlip.geo.osm_tags import ORDER as MAP_ORDER
+from sarknowlip.geo.osm_tags import metres, tag_rules
 from sarknowlip.simulate.frame import Bounds
 from sarknowlip.simulate.layers import (
     BUILDING_KINDS,
     FUNCTIONS,
+    ORDER,
     TARGET_KINDS,
     Layers,
     Regions,
@@ -27,8 +31,7 @@ from sarknowlip.simulate.layers import (
     surfaces,
 )
 from sarknowlip.simulate.world.osm import OsmWorld, OsmWorldConfig
-from sarknowlip.simulate.world.osm_coast import sea_polygons
-from sarknowlip.simulate.world.osm_rules import metres, tag_rules
+from sarknowlip.simulate.world.osm_rules import world_rules
 from sarknowlip.simulate.world.osm_traffic import TrafficConfig
 from sarknowlip.simulate.world.painted import outlines
 
@@ -215,14 +218,14 @@ def test_the_sea_has_its_area_whether_nodes_are_cut_or_not(extract: Path, tmp_pa
 def test_sea_lies_right_of_any_coastline(offsets: list[float], angle: float, short: float) -> None:
     """A winding line through the middle, at any angle, that ends up to 150 m before the edge."""
     half = 1000.0
-    bounds = Bounds(-half, -half, half, half)
+    square = shapely.box(-half, -half, half, half)
     reach = half / max(abs(np.cos(angle)), abs(np.sin(angle)))
     along = np.linspace(-reach + short, reach - short, len(offsets) + 2)
     across = np.array([0.0, *offsets, 0.0])
     ahead = np.array([np.cos(angle), np.sin(angle)])
     left = np.array([-ahead[1], ahead[0]])
     coast = shapely.LineString(along[:, None] * ahead + across[:, None] * left)
-    sea = shapely.union_all(sea_polygons([coast], bounds))
+    sea = shapely.union_all(sea_polygons([coast], square))
     middle = shapely.line_interpolate_point(coast, np.linspace(0.1, 0.9, 9), normalized=True)
     ahead_of = shapely.line_interpolate_point(
         coast, np.linspace(0.1, 0.9, 9) + 1e-6, normalized=True
@@ -233,7 +236,7 @@ def test_sea_lies_right_of_any_coastline(offsets: list[float], angle: float, sho
     inside = (np.abs(start) < half - 1).all(axis=1)
     assert shapely.contains_xy(sea, start + right)[inside].all()
     assert not shapely.contains_xy(sea, start - right)[inside].any()
-    assert not sea_polygons([], bounds)
+    assert not sea_polygons([], square)
 
 
 def test_cells_hold_every_row_once(world: OsmWorld, whole: Layers) -> None:
@@ -425,14 +428,24 @@ def test_lengths_in_tags() -> None:
 
 
 def test_table_uses_known_words_only() -> None:
-    rules = tag_rules()
+    table, rules = tag_rules(), world_rules()
     names = {surface.name for surface in surfaces()}
-    for rule in (*rules.areas, *rules.lines):
-        assert rule.function in FUNCTIONS
-        assert rule.surface in names
-    assert {rule.kind for rule in rules.targets} <= set(TARGET_KINDS)
+    for rows, look_up in ((table.areas, rules.area), (table.lines, rules.line)):
+        for tags in ({row.key: value} for row in rows for value in row.values):
+            found = look_up(tags)
+            assert found is not None
+            assert found.ground.function in FUNCTIONS
+            assert found.ground.surface in names
+            assert found.order in ORDER
+    assert {ground.function for ground in rules.built.values()} <= set(FUNCTIONS)
+    assert set(rules.targets) <= {rule.kind for rule in table.objects} & set(TARGET_KINDS)
     assert {*rules.paving.values(), *rules.buildings.roof_materials.values()} <= names
-    assert set(rules.buildings.kinds.values()) <= set(rules.buildings.models) <= set(BUILDING_KINDS)
+    assert set(rules.buildings.models) <= set(BUILDING_KINDS)
+    assert {rules.building({"building": value}) for value in ("church", "house", "x")} == {
+        "building",
+        "house",
+    }
+    assert {key: ORDER[key] for key in MAP_ORDER} == MAP_ORDER
 
 
 def test_helsinki(shared_data: Callable[[str], Path]) -> None:

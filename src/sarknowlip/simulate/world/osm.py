@@ -36,7 +36,7 @@ from sarknowlip.simulate.world.osm_objects import (
     owned_regions,
 )
 from sarknowlip.simulate.world.osm_read import MapContent, read_map
-from sarknowlip.simulate.world.osm_rules import tag_rules
+from sarknowlip.simulate.world.osm_rules import world_rules
 from sarknowlip.simulate.world.osm_ships import ships
 from sarknowlip.simulate.world.osm_traffic import (
     TrafficConfig,
@@ -100,7 +100,7 @@ class OsmWorld:
         self.frame, self.bounds = _place(config)
         self.seed = config.seed
         self._relief = _Relief(config, self.frame, self.bounds)
-        content = read_map(config.path, self.frame, self.bounds, tag_rules())
+        content = read_map(config.path, self.frame, self.bounds, world_rules())
         layers = _filled(content, self.bounds, config)
         self._layers = layers
         self._regions = shapely.STRtree(layers.regions.geometry)
@@ -163,7 +163,7 @@ class _Cells:
 
 def _filled(content: MapContent, bounds: Bounds, config: OsmWorldConfig) -> Layers:
     """Return the whole content of the world."""
-    rules, seed = tag_rules(), config.seed
+    rules, seed = world_rules(), config.seed
     bodies = map_bodies(content, bounds, rules, seed)
     regions = map_regions(content, bodies, bounds, rules)
     districts = Districts(regions)

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
+from sarknowlip.geo.osm_tags import Tags, layer
 from sarknowlip.simulate import keyed
 from sarknowlip.simulate.frame import Bounds, Floats
 from sarknowlip.simulate.layers import surface_id
@@ -28,7 +29,7 @@ from sarknowlip.simulate.world.osm_read import (
     clipped,
     polygonal,
 )
-from sarknowlip.simulate.world.osm_rules import BuildingRules, TagRules, Tags, layer, metres
+from sarknowlip.simulate.world.osm_rules import BuildingRules, WorldRules
 
 Ints = npt.NDArray[np.int64]
 
@@ -48,13 +49,13 @@ class Bodies:
     kind: Geometries
 
 
-def map_bodies(content: MapContent, bounds: Bounds, rules: TagRules, seed: int) -> Bodies:
+def map_bodies(content: MapContent, bounds: Bounds, rules: WorldRules, seed: int) -> Bodies:
     """Return buildings, then bridges, each ordered by uid."""
     outlines = _rest_of_outlines(content, rules.buildings)
     parts = np.array(content.parts.geometry, dtype=object)
     buildings = _concat(
         [
-            _buildings(things, shapes, bounds, rules.buildings, seed)
+            _buildings(things, shapes, bounds, rules, seed)
             for things, shapes in ((content.buildings, outlines), (content.parts, parts))
         ]
     )
@@ -64,7 +65,7 @@ def map_bodies(content: MapContent, bounds: Bounds, rules: TagRules, seed: int) 
     )
 
 
-def building_height(tags: Tags, uid: int, area: float, rules: BuildingRules, seed: int) -> float:
+def building_height(tags: Tags, uid: int, area: float, rules: WorldRules, seed: int) -> float:
     """Return the height of a building above the ground, metres.
 
     Args:
@@ -74,36 +75,26 @@ def building_height(tags: Tags, uid: int, area: float, rules: BuildingRules, see
         rules: Storeys and their height.
         seed: Of the world.
     """
-    tagged = metres(tags, "height", "building:height")
-    if tagged:
-        return tagged
-    levels = metres(tags, "building:levels")
-    if not levels:
-        kind = building_kind(tags, rules)
-        low, high = rules.models[kind].levels
-        if kind == "building":
-            low, high = next((lv for top, lv in rules.levels_of_small if area < top), (low, high))
-        draw = float(keyed.uniform(seed, "osm/storeys", uid))
-        levels = low + np.floor(draw * (high - low + 1))
-    return float(levels) * rules.level_m + rules.attic_m
+    told = rules.tags.height(tags)
+    if told is not None:
+        return told
+    kind, small = rules.building(tags), rules.buildings.levels_of_small
+    low, high = rules.buildings.models[kind].levels
+    if kind == "building":
+        low, high = next((levels for top, levels in small if area < top), (low, high))
+    draw = float(keyed.uniform(seed, "osm/storeys", uid))
+    levels = low + np.floor(draw * (high - low + 1))
+    return float(levels) * rules.tags.level_m + rules.tags.attic_m
 
 
-def building_kind(tags: Tags, rules: BuildingRules) -> str:
-    """Return which of `layers.BUILDING_KINDS` the tags say; "building" if none."""
-    aeroway = tags.get("aeroway", "")
-    if aeroway in ("terminal", "hangar"):
-        return aeroway
-    return rules.kinds.get(tags.get("building", ""), "building")
-
-
-def roof(tags: Tags, rules: BuildingRules) -> str:
+def roof(tags: Tags, rules: WorldRules) -> str:
     """Return the surface of a roof."""
-    said = rules.roof_materials.get(tags.get("roof:material", ""))
+    said = rules.buildings.roof_materials.get(tags.get("roof:material", ""))
     if said is not None:
         return said
-    if tags.get("roof:shape") in rules.pitched:
+    if tags.get("roof:shape") in rules.buildings.pitched:
         return "tile_roof"
-    return rules.models[building_kind(tags, rules)].roof
+    return rules.buildings.models[rules.building(tags)].roof
 
 
 def _rest_of_outlines(content: MapContent, rules: BuildingRules) -> Geometries:
@@ -135,7 +126,7 @@ def _without_overlap(bodies: Bodies) -> Bodies:
 
 
 def _buildings(
-    things: Things[None], shapes: Geometries, bounds: Bounds, rules: BuildingRules, seed: int
+    things: Things[None], shapes: Geometries, bounds: Bounds, rules: WorldRules, seed: int
 ) -> Bodies:
     if not len(things):
         return _concat([])
@@ -151,14 +142,14 @@ def _buildings(
     return Bodies(
         uid=uids,
         geometry=clipped(shapes, bounds),
-        base=np.where(canopy, np.maximum(height - rules.canopy_m, 0.0), 0.0),
+        base=np.where(canopy, np.maximum(height - rules.buildings.canopy_m, 0.0), 0.0),
         height=height,
         surface=np.array([surface_id(roof(tags, rules)) for tags in things.tags], np.uint8),
-        kind=np.array([building_kind(tags, rules) for tags in things.tags], dtype=object),
+        kind=np.array([rules.building(tags) for tags in things.tags], dtype=object),
     )
 
 
-def _bridges(content: MapContent, bounds: Bounds, rules: TagRules) -> Bodies:
+def _bridges(content: MapContent, bounds: Bounds, rules: WorldRules) -> Bodies:
     """Return decks: outlines where they are mapped, else ways of a level that touch, as one."""
     decks = np.array(content.decks.geometry, dtype=object)
     lines = np.array(content.bridges.geometry, dtype=object)
@@ -172,8 +163,8 @@ def _bridges(content: MapContent, bounds: Bounds, rules: TagRules) -> Bodies:
         if len(decks):
             alone[shapely.STRtree(decks).query(middle, predicate="intersects")[0]] = False
         widths = [
-            line_width(tags, rule.width_m)
-            for tags, rule in zip(content.bridges.tags, content.bridges.rules, strict=True)
+            rules.tags.width(tags, line.rule)
+            for tags, line in zip(content.bridges.tags, content.bridges.rules, strict=True)
         ]
         strips = shapely.buffer(lines, np.array(widths) / 2, cap_style="flat", quad_segs=4)
         for here in np.unique(level[alone]):
@@ -196,15 +187,6 @@ def _bridges(content: MapContent, bounds: Bounds, rules: TagRules) -> Bodies:
         kind=np.full(len(shapes), "bridge", dtype=object),
     )
     return _separate(bodies, rules.buildings.smallest_m2)
-
-
-def line_width(tags: Tags, default: float, lane_m: float = 3.25) -> float:
-    """Return the width of a road or river, metres: tagged, by its lanes, or by its class."""
-    width = metres(tags, "width", "est_width")
-    if width:
-        return min(width, 500.0)
-    lanes = metres(tags, "lanes")
-    return default if not lanes else max(lanes * lane_m, 0.6 * default)
 
 
 def _separate(bodies: Bodies, smallest: float) -> Bodies:

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
+from sarknowlip.geo.osm_coast import sea_polygons
+from sarknowlip.geo.osm_tags import Tags
 from sarknowlip.simulate.frame import Bounds, Floats
 from sarknowlip.simulate.layers import ORDER, Regions, surface_id
-from sarknowlip.simulate.world.osm_buildings import Bodies, line_width
-from sarknowlip.simulate.world.osm_coast import sea_polygons
+from sarknowlip.simulate.world.osm_buildings import Bodies
 from sarknowlip.simulate.world.osm_read import (
     MADE,
     Geometries,
@@ -20,7 +21,7 @@ from sarknowlip.simulate.world.osm_read import (
     clipped,
     feature_uid,
 )
-from sarknowlip.simulate.world.osm_rules import BaseRules, LineRule, TagRules, Tags
+from sarknowlip.simulate.world.osm_rules import BaseRules, WorldRules
 
 CELL_M = 1000.0
 """Edge of the cells in which a world is handed out, and into which the sea is cut."""
@@ -30,7 +31,7 @@ _SEA, _BASE = 0, 1
 _PAVED_ORDERS = ("road", "ground")
 
 
-def map_regions(content: MapContent, bodies: Bodies, bounds: Bounds, rules: TagRules) -> Regions:
+def map_regions(content: MapContent, bodies: Bodies, bounds: Bounds, rules: WorldRules) -> Regions:
     """Return all regions in painter's order, of equal order the large before the small.
 
     Regions know no district yet: `parent` is their own uid.
@@ -134,7 +135,7 @@ def _base_regions(share: _BuiltShare, bounds: Bounds, rules: BaseRules) -> Regio
     )
 
 
-def _area_regions(content: MapContent, share: _BuiltShare, rules: TagRules) -> Regions:
+def _area_regions(content: MapContent, share: _BuiltShare, rules: WorldRules) -> Regions:
     things = content.areas
     if not len(things):
         return Regions.empty()
@@ -143,12 +144,9 @@ def _area_regions(content: MapContent, share: _BuiltShare, rules: TagRules) -> R
     functions: list[str] = []
     surfaces = []
     for rule, tags, is_dense in zip(things.rules, things.tags, dense, strict=True):
-        function, surface = rule.function, rule.surface
-        if is_dense:
-            function = rule.built_function or function
-            surface = rule.built_surface or surface
-        functions.append(function)
-        surfaces.append(surface_id(_paving(tags, rule.order, surface, rules)))
+        ground = rule.built if is_dense else rule.ground
+        functions.append(ground.function)
+        surfaces.append(surface_id(_paving(tags, rule.order, ground.surface, rules)))
     heading = axis_heading(shapely.boundary(shapely.minimum_rotated_rectangle(shapes)))
     return Regions.of(
         uid=things.uids,
@@ -161,18 +159,18 @@ def _area_regions(content: MapContent, share: _BuiltShare, rules: TagRules) -> R
     )
 
 
-def _line_regions(content: MapContent, rules: TagRules) -> Regions:
+def _line_regions(content: MapContent, rules: WorldRules) -> Regions:
     things = content.lines.keep(_not_mapped_as_area(content))
     if not len(things):
         return Regions.empty()
     lines = np.array(things.geometry, dtype=object)
     pairs = list(zip(things.tags, things.rules, strict=True))
-    width = np.array([_width(tags, rule) for tags, rule in pairs])
+    width = np.array([rules.tags.width(tags, line.rule) for tags, line in pairs])
     return Regions.of(
         uid=things.uids,
         geometry=shapely.buffer(lines, width / 2, quad_segs=3),
-        surface=[surface_id(_paving(t, rule.order, rule.surface, rules)) for t, rule in pairs],
-        function=[rule.function for rule in things.rules],
+        surface=[surface_id(_paving(t, r.order, r.ground.surface, rules)) for t, r in pairs],
+        function=[line.ground.function for line in things.rules],
         order=[ORDER[rule.order] for rule in things.rules],
         heading=axis_heading(lines),
         parent=things.uids,
@@ -191,14 +189,15 @@ def _not_mapped_as_area(content: MapContent) -> npt.NDArray[np.bool_]:
     for i, j in zip(line, area, strict=True):
         one, other = content.lines.rules[i], content.areas.rules[j]
         both_water = one.order == other.order == "water"
-        if both_water or (one.function == other.function != "road"):
+        if both_water or (one.ground.function == other.ground.function != "road"):
             kept[i] = False
     return kept
 
 
 def _sea_regions(content: MapContent, bounds: Bounds) -> Regions:
     """Return the sea, cut into the cells of the world."""
-    faces = np.array(sea_polygons(content.coast.geometry, bounds), dtype=object)
+    ground = shapely.box(bounds.west, bounds.south, bounds.east, bounds.north)
+    faces = np.array(sea_polygons(content.coast.geometry, ground), dtype=object)
     if not len(faces):
         return Regions.empty()
     column, row = np.array(grid_cells(bounds, CELL_M)).T
@@ -222,11 +221,7 @@ def _sea_regions(content: MapContent, bounds: Bounds) -> Regions:
     )
 
 
-def _width(tags: Tags, rule: LineRule) -> float:
-    return line_width(tags, rule.width_m) if rule.key != "railway" else rule.width_m
-
-
-def _paving(tags: Tags, order: str, surface: str, rules: TagRules) -> str:
+def _paving(tags: Tags, order: str, surface: str, rules: WorldRules) -> str:
     """Return what the `surface` tag says of roads and paved ground, else the rule's surface."""
     said = rules.paving.get(tags.get("surface", ""))
     return said if said is not None and order in _PAVED_ORDERS else surface

@@ -8,13 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
+from sarknowlip.geo.osm_tags import metres
 from sarknowlip.simulate import keyed
 from sarknowlip.simulate.frame import Bounds
 from sarknowlip.simulate.layers import ORDER, Buildings, Regions, Targets
 from sarknowlip.simulate.world.osm_buildings import Bodies
 from sarknowlip.simulate.world.osm_ground import axis_heading
 from sarknowlip.simulate.world.osm_read import Geometries, MapContent, Things
-from sarknowlip.simulate.world.osm_rules import TargetRule, metres
+from sarknowlip.simulate.world.osm_rules import WorldTarget
 
 LARGEST_TANK_M = 120.0
 """An outline wider than that is a whole tank farm tagged as one tank, and left out."""
@@ -68,20 +69,20 @@ def map_targets(content: MapContent, bounds: Bounds, districts: Districts, seed:
     parent, function = districts.at(centre)
     size = _sizes(things, shapes)
     uid = np.array(things.uids, dtype=np.int64)
-    own = np.array([rule.function for rule in things.rules], dtype=object)
+    own = np.array([rule.model.function for rule in things.rules], dtype=object)
     targets = Targets.of(
         uid=uid,
         kind=[rule.kind for rule in things.rules],
-        subclass=[rule.subclass for rule in things.rules],
+        subclass=[rule.model.subclass for rule in things.rules],
         x=x,
         y=y,
         length=size,
         width=[
-            float(length) if rule.width_m is None else rule.width_m
+            float(length) if rule.model.width_m is None else rule.model.width_m
             for length, rule in zip(size, things.rules, strict=True)
         ],
         height=[
-            metres(tags, "height:hub", "height") or rule.height_m
+            metres(tags, "height:hub", "height") or rule.model.height_m
             for tags, rule in zip(things.tags, things.rules, strict=True)
         ],
         heading=_headings(things, shapes, seed),
@@ -94,19 +95,21 @@ def map_targets(content: MapContent, bounds: Bounds, districts: Districts, seed:
     return targets.take(np.flatnonzero(inside)[np.argsort(uid[inside])])
 
 
-def _sizes(things: Things[TargetRule], shapes: Geometries) -> npt.NDArray[np.float64]:
+def _sizes(things: Things[WorldTarget], shapes: Geometries) -> npt.NDArray[np.float64]:
     """Return lengths: tagged, else of the outline (tanks: of a circle of its area), else usual."""
     circle = 2 * np.sqrt(shapely.area(shapes) / np.pi)
     return np.array(
         [
             metres(tags, "rotor:diameter", "diameter")
-            or (float(across) if across > 0 and rule.width_m is None else rule.size_m)
+            or (float(across) if across > 0 and rule.model.width_m is None else rule.model.size_m)
             for tags, rule, across in zip(things.tags, things.rules, circle, strict=True)
         ]
     )
 
 
-def _headings(things: Things[TargetRule], shapes: Geometries, seed: int) -> npt.NDArray[np.float64]:
+def _headings(
+    things: Things[WorldTarget], shapes: Geometries, seed: int
+) -> npt.NDArray[np.float64]:
     """Return headings: along an outline or line, for points drawn; all rotors face one wind."""
     uid = np.array(things.uids, dtype=np.int64)
     heading = 360.0 * keyed.uniform(seed, "osm/heading", uid)

@@ -12,15 +12,9 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from sarknowlip.geo.osm import Feature, iter_features
+from sarknowlip.geo.osm_tags import is_bridge, is_loop, is_set, shows_ground, underground
 from sarknowlip.simulate.frame import Bounds, Frame
-from sarknowlip.simulate.world.osm_rules import (
-    AreaRule,
-    LineRule,
-    TagRules,
-    TargetRule,
-    is_bridge,
-    underground,
-)
+from sarknowlip.simulate.world.osm_rules import WorldArea, WorldLine, WorldRules, WorldTarget
 
 Geometries = npt.NDArray[Any]
 
@@ -33,7 +27,7 @@ MADE = 4
 
 _MARGIN_DEG = 0.005
 
-_Rule = TypeVar("_Rule", AreaRule, LineRule, TargetRule, None)
+_Rule = TypeVar("_Rule", WorldArea, WorldLine, WorldTarget, None)
 
 
 def feature_uid(code: int, number: int) -> int:
@@ -93,17 +87,17 @@ class MapContent:
         coast: Coastlines, land on their left.
     """
 
-    areas: Things[AreaRule] = field(default_factory=Things)
-    lines: Things[LineRule] = field(default_factory=Things)
-    bridges: Things[LineRule] = field(default_factory=Things)
+    areas: Things[WorldArea] = field(default_factory=Things)
+    lines: Things[WorldLine] = field(default_factory=Things)
+    bridges: Things[WorldLine] = field(default_factory=Things)
     decks: Things[None] = field(default_factory=Things)
     buildings: Things[None] = field(default_factory=Things)
     parts: Things[None] = field(default_factory=Things)
-    targets: Things[TargetRule] = field(default_factory=Things)
+    targets: Things[WorldTarget] = field(default_factory=Things)
     coast: Things[None] = field(default_factory=Things)
 
 
-def read_map(path: Path, frame: Frame, bounds: Bounds, rules: TagRules) -> MapContent:
+def read_map(path: Path, frame: Frame, bounds: Bounds, rules: WorldRules) -> MapContent:
     """Return what an extract holds within bounds.
 
     Raises:
@@ -119,7 +113,7 @@ def read_map(path: Path, frame: Frame, bounds: Bounds, rules: TagRules) -> MapCo
         float(lon.max()) + _MARGIN_DEG,
         float(lat.max()) + _MARGIN_DEG,
     )
-    for feature in iter_features(path, rules.keys, box, point_keys=rules.point_keys):
+    for feature in iter_features(path, rules.tags.keys, box, point_keys=rules.tags.point_keys):
         _sort(feature, rules, content)
     as_areas = set(content.areas.uids)
     content.lines = content.lines.keep(
@@ -150,7 +144,7 @@ def clipped(shapes: Geometries, bounds: Bounds) -> Geometries:
     return out
 
 
-def _sort(feature: Feature, rules: TagRules, content: MapContent) -> None:
+def _sort(feature: Feature, rules: WorldRules, content: MapContent) -> None:
     tags = feature.tags
     target = rules.target(tags)
     if target is not None and not underground(tags):
@@ -167,18 +161,17 @@ def _sort(feature: Feature, rules: TagRules, content: MapContent) -> None:
         _sort_area(feature, rules, content)
 
 
-def _sort_area(feature: Feature, rules: TagRules, content: MapContent) -> None:
+def _sort_area(feature: Feature, rules: WorldRules, content: MapContent) -> None:
     tags = feature.tags
-    if tags.get("building", "no") != "no" and not underground(tags):
+    if is_set(tags, "building") and not underground(tags):
         content.buildings.add(feature, None)
-    elif tags.get("building:part", "no") != "no" and not underground(tags):
+    elif is_set(tags, "building:part") and not underground(tags):
         content.parts.add(feature, None)
     elif tags.get("man_made") == "bridge":
         content.decks.add(feature, None)
     elif (rule := rules.area(tags)) is not None:
-        loop = rule.key == "highway" and feature.element == "way" and tags.get("area") != "yes"
-        water = rule.order in ("water", "district")  # "layer" of water only says: below bridges
-        if not loop and (water or not underground(tags)):
+        loop = feature.element == "way" and is_loop(tags, rule.rule)
+        if not loop and shows_ground(tags, rule.rule):
             content.areas.add(feature, rule)
 
 

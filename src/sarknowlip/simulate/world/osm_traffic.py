@@ -20,9 +20,8 @@ from sarknowlip.simulate import keyed
 from sarknowlip.simulate.frame import Bounds, Floats
 from sarknowlip.simulate.layers import Regions, Targets
 from sarknowlip.simulate.world.districts.classes import draw, target_classes
-from sarknowlip.simulate.world.osm_buildings import line_width
 from sarknowlip.simulate.world.osm_read import Geometries, Things
-from sarknowlip.simulate.world.osm_rules import LineRule
+from sarknowlip.simulate.world.osm_rules import WorldLine, world_rules
 from sarknowlip.simulate.world.painted import outlines
 
 Ints = npt.NDArray[np.int64]
@@ -61,17 +60,17 @@ class TrafficConfig(Config):
     under_way_per_km2: float = 0.4
 
 
-def street_vehicles(lines: Things[LineRule], config: TrafficConfig, seed: int) -> Targets:
+def street_vehicles(lines: Things[WorldLine], config: TrafficConfig, seed: int) -> Targets:
     """Return vehicles in the lanes and at the kerbs of streets (traffic keeps right)."""
-    busy = lines.keep(
-        np.array([rule.moving_per_km + rule.parked_per_km > 0 for rule in lines.rules], bool)
-    )
+    traffic = [rule.traffic for rule in lines.rules]
+    busy = lines.keep(np.array([t.moving_per_km + t.parked_per_km > 0 for t in traffic], bool))
     if not len(busy):
         return Targets.empty()
-    width = np.array([line_width(t, r.width_m) for t, r in zip(busy.tags, busy.rules, strict=True)])
-    moving = np.array([rule.moving_per_km for rule in busy.rules]) * config.vehicles
-    parked = np.array([rule.parked_per_km for rule in busy.rules]) * config.vehicles
-    speed = np.array([rule.speed for rule in busy.rules])
+    tagged, pairs = world_rules().tags, zip(busy.tags, busy.rules, strict=True)
+    width = np.array([tagged.width(tags, line.rule) for tags, line in pairs])
+    moving = np.array([line.traffic.moving_per_km for line in busy.rules]) * config.vehicles
+    parked = np.array([line.traffic.parked_per_km for line in busy.rules]) * config.vehicles
+    speed = np.array([line.traffic.speed for line in busy.rules])
     parts = []
     for side in (0, 1):
         parts.append(
@@ -188,7 +187,7 @@ def _frame(area: BaseGeometry) -> tuple[float, float, float]:
 
 
 def _row(
-    lines: Things[LineRule],
+    lines: Things[WorldLine],
     what: int,
     side: int,
     *,

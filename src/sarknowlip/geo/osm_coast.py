@@ -14,28 +14,29 @@ import numpy.typing as npt
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from sarknowlip.simulate.frame import Bounds
-
 FARTHEST_END_M = 1000.0
-"""A coastline that ends nearer to the edge of the world was cut there and is led on to it."""
+"""A coastline that ends nearer to the edge of the map was cut there and is led on to it."""
 
 _SIDE_M = 0.05
 
 _LOG = logging.getLogger(__name__)
 
 
-def sea_polygons(coast: Sequence[BaseGeometry], bounds: Bounds) -> list[BaseGeometry]:
-    """Return the sea within bounds, none without coastlines.
+def sea_polygons(
+    coast: Sequence[BaseGeometry], ground: shapely.Polygon, clear: float = 0.0
+) -> list[BaseGeometry]:
+    """Return the sea within a rectangle, none without coastlines.
 
-    Coastlines and the edge of the bounds cut the ground into faces; the side on which most metres
-    of coastline see a face decides whether it is land or sea. So gaps and stray pieces cost one
-    face at most, never the whole map.
+    Coastlines and the edge of the rectangle cut the ground into faces; the side on which most
+    metres of coastline see a face decides whether it is land or sea. So gaps and stray pieces cost
+    one face at most, never the whole map.
 
     Args:
         coast: Lines in metres, land on their left.
-        bounds: Where to look.
+        ground: Where to look.
+        clear: Least majority for the sea, a share (0…1) of the metres that see a face. Coastlines
+            see a face from both sides where they do not close it.
     """
-    ground = shapely.box(bounds.west, bounds.south, bounds.east, bounds.north)
     lines = shapely.intersection(np.array(coast, dtype=object), ground)
     parts = shapely.get_parts(shapely.get_parts(lines)) if len(coast) else np.empty(0, object)
     parts = parts[shapely.get_type_id(parts) == 1]
@@ -45,7 +46,8 @@ def sea_polygons(coast: Sequence[BaseGeometry], bounds: Bounds) -> list[BaseGeom
     closing = _lead_on(merged, ground)
     edges = shapely.union_all([*parts, *closing, ground.exterior])
     faces = shapely.get_parts(shapely.polygonize([edges]))
-    wet = _votes(parts, faces) > 0
+    sea, land = _votes(parts, faces)
+    wet = (sea > land) & (sea - land >= clear * (sea + land))
     return [face for face, is_sea in zip(faces, wet, strict=True) if is_sea]
 
 
@@ -61,7 +63,7 @@ def _lead_on(lines: npt.NDArray[Any], ground: BaseGeometry) -> list[BaseGeometry
 
 
 def _votes(lines: npt.NDArray[Any], faces: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Return metres of coastline that see each face on their right less those on their left."""
+    """Return metres of coastline that see each face on their right, and on their left, (2, n)."""
     starts, ends = [], []
     for line in lines:
         places = shapely.get_coordinates(line)
@@ -71,9 +73,9 @@ def _votes(lines: npt.NDArray[Any], faces: npt.NDArray[Any]) -> npt.NDArray[np.f
     along = end - start
     length = np.hypot(*along.T)
     right = np.column_stack([along[:, 1], -along[:, 0]]) / np.maximum(length, 1e-9)[:, None]
-    tree, votes = shapely.STRtree(faces), np.zeros(len(faces))
-    for sign in (1.0, -1.0):
+    tree, votes = shapely.STRtree(faces), np.zeros((2, len(faces)))
+    for side, sign in enumerate((1.0, -1.0)):
         points = shapely.points((start + end) / 2 + sign * _SIDE_M * right)
         point, face = tree.query(points, predicate="within")
-        np.add.at(votes, face, sign * length[point])
+        np.add.at(votes[side], face, length[point])
     return votes
