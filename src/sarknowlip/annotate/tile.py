@@ -13,6 +13,7 @@ from sarknowlip.annotate.stages import STAGES, Stage
 from sarknowlip.annotate.writers import WRITERS, Draft, Subject, Writer
 from sarknowlip.annotate.writers.grounded import GroundedConfig
 from sarknowlip.core.config import Config
+from sarknowlip.knowledge.cache import EvidenceCache
 from sarknowlip.knowledge.evidence import Evidence, Facts
 from sarknowlip.knowledge.sources import SOURCES, KnowledgeSource, SourceOptions
 from sarknowlip.sar.tile import TileImage
@@ -57,13 +58,16 @@ class TileAnnotator:
 
     Args:
         config: Which sources, stages, writer and texts.
+        cached: Whether facts may come from `options.cache`; otherwise all are found anew.
 
     Raises:
         ConfigError: A source, stage, writer or language is unknown, or a source lacks its file.
         SarKnowlipError: A source's file cannot be read.
     """
 
-    def __init__(self, config: AnnotateConfig) -> None:
+    def __init__(self, config: AnnotateConfig, *, cached: bool = True) -> None:
+        folder = config.options.cache if cached else None
+        self.cache = None if folder is None else EvidenceCache(folder)
         self.sources: list[KnowledgeSource] = [
             SOURCES[name](config.options) for name in config.asked
         ]
@@ -99,14 +103,24 @@ class TileAnnotator:
     def evidence(self, tile: TileImage) -> list[Evidence]:
         """Return the facts of all sources about a tile."""
         found: list[Evidence] = []
+        ask = _ask if self.cache is None else self.cache.evidence
         for source in self.sources:
-            found.extend(source.evidence(tile, tuple(found)))
+            found.extend(ask(source, tile, tuple(found)))
         return found
 
     def derive(self, tile_id: str, evidence: Sequence[Evidence]) -> list[Claim]:
         """Return all claims that follow from facts about one tile."""
-        facts = Facts(evidence)
-        claims: list[Claim] = []
-        for stage in self.stages:
-            claims.extend(stage.claims(tile_id, facts, tuple(claims)))
-        return claims
+        return derive(self.stages, tile_id, evidence)
+
+
+def _ask(source: KnowledgeSource, tile: TileImage, known: Sequence[Evidence]) -> list[Evidence]:
+    return source.evidence(tile, known)
+
+
+def derive(stages: Sequence[Stage], tile_id: str, evidence: Sequence[Evidence]) -> list[Claim]:
+    """Return all claims that stages, in the order of the chain, draw from facts about one tile."""
+    facts = Facts(evidence)
+    claims: list[Claim] = []
+    for stage in stages:
+        claims.extend(stage.claims(tile_id, facts, tuple(claims)))
+    return claims
