@@ -12,6 +12,7 @@ from sarknowlip.annotate.compose import Composer, TextConfig
 from sarknowlip.annotate.stages import STAGES, Stage
 from sarknowlip.annotate.writers import WRITERS, Draft, Subject, Writer
 from sarknowlip.annotate.writers.grounded import GroundedConfig
+from sarknowlip.annotate.writers.vlm.config import VlmConfig
 from sarknowlip.core.config import Config
 from sarknowlip.knowledge.cache import EvidenceCache
 from sarknowlip.knowledge.evidence import Evidence, Facts
@@ -34,7 +35,7 @@ class AnnotateConfig(Config):
     sources: tuple[str, ...] | None = Field(None, min_length=1)
     options: SourceOptions = SourceOptions()
     stages: tuple[str, ...] = Field(tuple(STAGES), min_length=1)
-    writer: GroundedConfig = GroundedConfig()
+    writer: GroundedConfig | VlmConfig = Field(GroundedConfig(), discriminator="kind")
     texts: TextConfig = TextConfig()
 
     @property

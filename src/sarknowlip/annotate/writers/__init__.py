@@ -15,6 +15,7 @@ WRITERS = LazyTable(
     "writer",
     {
         "grounded": "sarknowlip.annotate.writers.grounded:GroundedWriter",
+        "vlm": "sarknowlip.annotate.writers.vlm.writer:VlmWriter",
     },
 )
 

@@ -1,0 +1,1 @@
+"""The writer that asks a vision-language model, and believes it only what the evidence supports."""
