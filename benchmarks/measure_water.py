@@ -22,7 +22,8 @@ from sarknowlip.sar.sensors.geotiff import GeoTiffProduct
 from sarknowlip.sar.tile import TileImage
 
 COLUMNS = (
-    "chip", "labelled_share", "iou", "precision", "recall", "found_share", "label_share", "origin",
+    "chip", "labelled_share", "iou", "precision", "recall", "found_share", "label_share",
+    "confidence", "origin",
 )  # fmt: skip
 
 
@@ -49,7 +50,7 @@ def main() -> None:
         surfaces = map_surfaces(tile, looks)
         known = (label >= 0) & tile.valid
         if surfaces is None or not known.any():
-            table.writerow([tile.id, f"{known.mean():.3f}", *[""] * 6])
+            table.writerow([tile.id, f"{known.mean():.3f}", *[""] * 7])
             continue
         found, truth = surfaces.masks["water"] & known, (label == 1) & known
         both = np.count_nonzero(found & truth)
@@ -57,7 +58,16 @@ def main() -> None:
         scores = [f"{both / count:.3f}" if count else "" for count in counts]
         shares = [f"{count / known.sum():.4f}" for count in counts[1:]]
         origins = "+".join(sorted({threshold.origin for threshold in surfaces.thresholds}))
-        table.writerow([tile.id, f"{known.mean():.3f}", *scores, *shares, origins])
+        table.writerow(
+            [
+                tile.id,
+                f"{known.mean():.3f}",
+                *scores,
+                *shares,
+                f"{surfaces.confidence['water']:.3f}",
+                origins,
+            ]
+        )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from data.tiles.make import coast, make_tile, speckled
 from sarknowlip.knowledge.looks import equivalent_looks, texture_variation
 from sarknowlip.knowledge.mixture import fit_mixture
-from sarknowlip.knowledge.surface import map_surfaces
+from sarknowlip.knowledge.surface import map_surfaces, share_confidence
 from sarknowlip.sar.scaling import power_to_db
 from sarknowlip.sar.sensors.geotiff import GeoTiffProduct
 from sarknowlip.sar.tile import TileImage
@@ -128,3 +128,33 @@ def test_water_of_real_chips_against_hand_labels(shared_data) -> None:
         if path.stem.startswith("India"):
             assert iou > 0.7
     assert np.median(list(errors.values())) < 0.03
+
+
+@given(st.integers(0, 10_000), st.floats(-2.0, 2.0))
+@settings(max_examples=30, deadline=None)
+def test_confidence_is_that_of_drawn_threshold_errors(seed: int, middle: float) -> None:
+    rng = np.random.default_rng(seed)
+    margin = rng.normal(middle, rng.uniform(0.5, 20.0), 4000)
+    shifts = rng.normal(0.0, 1.0, 4000)
+    moved = np.abs(np.searchsorted(np.sort(margin), shifts) / margin.size - (margin < 0).mean())
+    assert share_confidence(margin) == pytest.approx((moved <= 0.05).mean(), abs=0.04)
+
+
+def test_ground_without_a_valley_makes_the_share_doubtful() -> None:
+    ramp = np.tile(np.linspace(-19.0, -12.0, 192), (192, 1))
+    doubtful = map_surfaces(make_tile(speckled(10 ** (ramp / 10), 16.0)[None]), 16.0)
+    clear, _ = coast(16.0)
+    sure = map_surfaces(clear, 16.0)
+    assert doubtful is not None
+    assert sure is not None
+    assert doubtful.confidence["water"] < 0.5
+    assert sure.confidence["water"] > 0.95
+
+
+def test_small_dark_patches_are_not_water() -> None:
+    level = np.full((128, 128), 10**-1.0)
+    level[20:24, 20:24] = level[60:90, 60:90] = 10**-2.2
+    surfaces = map_surfaces(make_tile(speckled(level, 16.0)[None]), 16.0)
+    assert surfaces is not None
+    assert not surfaces.masks["water"][15:30, 15:30].any()
+    assert surfaces.masks["water"][65:85, 65:85].all()

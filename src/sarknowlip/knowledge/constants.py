@@ -37,6 +37,7 @@ class Constants(Config):
         structure_divergence: Least texture variation of built structures, 1.
         water_rise_db: How far a tile's own threshold may differ from the published one, dB.
         bimodality_min: Least Ashman's D at which two populations count as separate.
+        threshold_sigma_db: Standard error of a threshold by its origin, "mixture" or "published".
         minority_min: Least share of the smaller population, 0…0.5.
     """
 
@@ -46,6 +47,7 @@ class Constants(Config):
     water_rise_db: float
     bimodality_min: float
     minority_min: float
+    threshold_sigma_db: dict[str, float]
 
     def levels(
         self, acquisition: Acquisition, radiometry: Radiometry

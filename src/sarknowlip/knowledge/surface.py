@@ -5,7 +5,7 @@ histogram decides the threshold if it shows two populations (see `mixture`), the
 as dark as published water; the threshold stays within 3 dB of the published one. Otherwise the
 published threshold holds, so that a tile full of water or without any is not split in two. A pixel
 is water when any polarisation says so: co-polarised backscatter finds calm water, cross-polarised
-also water roughened by wind (the union of ASF HydroSAR). What looks like water and is not: smooth
+also water roughened by wind (the union of ASF HydroSAR). Patches below 0.3 ha are dropped. What looks like water and is not: smooth
 sand, asphalt, radar shadow, wet snow. What is water and does not look so: flooded vegetation,
 strong wind where only VV is there.
 
@@ -14,15 +14,25 @@ al., "Delineation of urban footprints from TerraSAR-X data by analyzing speckle 
 intensity information", IEEE TGRS 48(2), 2010) shows texture that speckle does not explain.
 
 Land is the rest.
+
+A share is as sure as its thresholds: their error is taken as normal, σ from `thresholds.json`,
+larger where the histogram has no valley and the published level has to do. Confidence is the
+probability that the share would change by no more than `SHARE_ERROR`. It is low where many pixels
+lie near the threshold, as over flooded vegetation, reeds or wet soil around open water. What it
+can't see: flooded ground that is as bright as dry ground all over the tile.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from scipy.ndimage import label
+from scipy.special import ndtr
 
+from sarknowlip.geo.grid import ground_sample_distance
 from sarknowlip.knowledge.constants import Constants, SurfaceLevels, constants
 from sarknowlip.knowledge.mixture import Mixture, fit_mixture
 from sarknowlip.knowledge.windows import Floats, Mask, box_mean, box_sums, to_db
@@ -30,8 +40,10 @@ from sarknowlip.sar.tile import TileImage
 
 MEAN_HALF = 2
 DIVERGENCE_HALF = 4
-TOLERANCE_DB = 1.0
-"""Assumed error of a threshold; how much a share moves with it is its uncertainty."""
+LEAST_WATER_M2 = 3000.0
+"""Smaller dark patches are taken for speckle, streets or shadow: 30 pixels of Sentinel-1."""
+SHARE_ERROR = 0.05
+"""Change of an area share that still counts as the same."""
 
 Surface = Literal["water", "land", "bright_structure"]
 SURFACES: tuple[Surface, ...] = ("water", "land", "bright_structure")
@@ -60,12 +72,12 @@ class SurfaceMap:
         masks: Pixels of each surface, shape (rows, columns); they share no pixel and together are
             the valid pixels.
         thresholds: How water was told, per polarisation.
-        water_range: Water share with thresholds lowered and raised by `TOLERANCE_DB`.
+        confidence: Probability that a share is right within `SHARE_ERROR`, 0…1.
     """
 
     masks: dict[Surface, Mask]
     thresholds: tuple[Threshold, ...]
-    water_range: tuple[float, float]
+    confidence: dict[Surface, float]
 
     def share(self, surface: Surface) -> float:
         """Return the share of valid pixels, 0…1."""
@@ -92,25 +104,57 @@ def map_surfaces(tile: TileImage, looks: float) -> SurfaceMap | None:
         water_threshold(smooth[name][valid], row, table) for name, row in levels.items()
     )
 
-    def darker(shift_db: float) -> Mask:
-        dark = [smooth[t.polarization] < t.db + shift_db for t in thresholds]  # type: ignore[index]
-        return np.asarray(np.logical_or.reduce(dark) & valid)
-
-    water = darker(0.0)
-    structure = np.zeros_like(valid)
+    # In units of the threshold's own error, so that one normal deviate moves all thresholds.
+    margins = [
+        (smooth[t.polarization] - t.db) / table.threshold_sigma_db[t.origin]  # type: ignore[index]
+        for t in thresholds
+    ]
+    margin = np.minimum.reduce([np.nan_to_num(m, nan=-np.inf) for m in margins])
+    gsd_x, gsd_y = ground_sample_distance(tile.geobox)
+    water = sieve((margin < 0.0) & valid, math.ceil(LEAST_WATER_M2 / (gsd_x * gsd_y)))
+    excess = np.full(valid.shape, np.inf)
     for name, row in levels.items():
         if row.structure_min_db is not None:
-            bright = (smooth[name] > row.structure_min_db) & valid & ~water
             divergence = speckle_divergence(power[names.index(name)], valid, looks)
-            structure |= bright & (divergence > table.structure_divergence)
-    count = np.count_nonzero(valid)
-    low, high = (float(np.count_nonzero(darker(s)) / count) for s in (-TOLERANCE_DB, TOLERANCE_DB))
+            textured = (divergence > table.structure_divergence) & valid & ~water
+            lacking = (row.structure_min_db - smooth[name]) / table.threshold_sigma_db["published"]
+            excess = np.where(textured, np.minimum(excess, lacking), excess)
+    structure = (excess < 0.0) & valid
     masks: dict[Surface, Mask] = {
         "water": water,
         "land": valid & ~water & ~structure,
         "bright_structure": structure,
     }
-    return SurfaceMap(masks, thresholds, (low, high))
+    sure_water, sure_structure = share_confidence(margin[valid]), share_confidence(excess[valid])
+    sure: dict[Surface, float] = {
+        "water": sure_water,
+        "land": min(sure_water, sure_structure),
+        "bright_structure": sure_structure,
+    }
+    return SurfaceMap(masks, thresholds, sure)
+
+
+def sieve(mask: Mask, least: int) -> Mask:
+    """Return a mask without its 8-connected parts of fewer than `least` pixels."""
+    labels, _ = label(mask, np.ones((3, 3), dtype=bool))
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return np.asarray((sizes >= least)[labels])
+
+
+def share_confidence(margin: Floats) -> float:
+    """Return the probability that a share is right within `SHARE_ERROR`, 0…1.
+
+    Args:
+        margin: How far each pixel is above the threshold, in standard deviations of the
+            threshold's error; the share is that of the pixels below 0.
+    """
+    ranked = np.sort(margin)
+    share = int(np.searchsorted(ranked, 0.0))
+    room = int(SHARE_ERROR * ranked.size)
+    low = ranked[share - room - 1] if share > room else -np.inf
+    high = ranked[share + room] if share + room < ranked.size else np.inf
+    return float(ndtr(high) - ndtr(low))
 
 
 def water_threshold(smooth_db: Floats, level: SurfaceLevels, table: Constants) -> Threshold:

@@ -17,8 +17,8 @@ from sarknowlip.geo.grid import ground_sample_distance
 from sarknowlip.knowledge.cfar import CfarConfig, detect
 from sarknowlip.knowledge.constants import constants
 from sarknowlip.knowledge.evidence import Box, Evidence
-from sarknowlip.knowledge.masks import encode_mask, mask_box
 from sarknowlip.knowledge.looks import equivalent_looks, texture_variation
+from sarknowlip.knowledge.masks import encode_mask, mask_box
 from sarknowlip.knowledge.mixture import fit_mixture
 from sarknowlip.knowledge.sources import SourceOptions
 from sarknowlip.knowledge.surface import SURFACES, SurfaceMap, is_bimodal, map_surfaces
@@ -164,9 +164,6 @@ def _surfaces(
     facts: _Facts, surfaces: SurfaceMap, power: Floats, names: tuple[str, ...], valid: Mask
 ) -> None:
     """Add area share and mean backscatter of each surface, and the thresholds of water."""
-    low, high = surfaces.water_range
-    # How far the water share moves when thresholds move by a decibel each way.
-    sure = max(0.5, 1.0 - (high - low))
     for threshold in surfaces.thresholds:
         facts.add(
             "water",
@@ -174,11 +171,15 @@ def _surfaces(
             threshold.db,
             "dB",
             label=threshold.origin,
-            confidence=sure,
+            confidence=surfaces.confidence["water"],
         )
     for surface in SURFACES:
-        facts.add(surface, "share", surfaces.share(surface), "share", confidence=sure)
+        sure = surfaces.confidence[surface]
         mask = surfaces.masks[surface] & valid
+        drawn = mask if surface != "land" and mask.any() else None
+        facts.add(
+            surface, "share", surfaces.share(surface), "share", confidence=sure, mask=drawn
+        )  # fmt: skip
         if np.count_nonzero(mask) < LEAST_SURFACE_PX:
             continue
         for name, band in zip(names, power, strict=True):
