@@ -20,7 +20,8 @@ class Piece:
     Attributes:
         mask: Its pixels, shape of the tile.
         pixels: How many.
-        column: Of a point inside, as far from the rim as any, pixels; x.5 is a pixel's centre.
+        column: Of a point inside, pixels; x.5 is a pixel's centre. It is as far from the rim as
+            any, and of those the nearest to the centroid.
         row: The same.
     """
 
@@ -46,7 +47,9 @@ def pieces(mask: Mask, least: int = LEAST_PX) -> list[Piece]:
             continue
         # The border of the tile counts as rim: a point half cut off is a poor place to point at.
         depth = distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
-        row, column = np.unravel_index(int(depth.argmax()), depth.shape)
+        deepest = np.argwhere(depth == depth.max())
+        away = ((deepest - np.argwhere(inside).mean(axis=0)) ** 2).sum(axis=1)
+        row, column = deepest[away.argmin()]
         whole = np.zeros(mask.shape, dtype=bool)
         whole[window] = inside
         top, left = window[0].start, window[1].start

@@ -2,8 +2,9 @@
 
 For every mask that sources before have given (cover/…, function/…): mean power, variation beyond
 speckle, and cross- over co-polarised power of its pixels. The outermost pixels are left out, since
-they are mixed and maps lie a pixel off at times, unless too few would remain. Confidence is that
-of the mask.
+they are mixed and maps lie a pixel off at times, unless too few would remain. Ship candidates that
+the image has shown are left out of water: they are on it, not of it. Confidence is that of the
+mask.
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ from sarknowlip.knowledge.findings import Findings
 from sarknowlip.knowledge.looks import equivalent_looks, texture_variation
 from sarknowlip.knowledge.masks import decode_mask
 from sarknowlip.knowledge.sources import SourceOptions
+from sarknowlip.knowledge.vocabulary import WATERS
 from sarknowlip.knowledge.windows import Floats, Mask, to_db
 from sarknowlip.sar.tile import TileImage
 
 LEAST_PX = 64
 """Fewer valid pixels have no mean that would tell of their ground."""
+SHIP_MARGIN_PX = 2
+_WATERS = {"cover/water", *(f"function/{name}" for name in WATERS)}
 _PAIRS = (("VH", "VV"), ("HV", "HH"))
 _KINDS = ("cover/", "function/")
 
@@ -61,9 +65,11 @@ class ZonesSource:
         names = tile.acquisition.polarizations
         power, valid = tile.power.astype(np.float64), tile.valid
         channel = next((i for i, name in enumerate(names) if name in {"VV", "HH"}), 0)
+        ships = _ships(facts, valid.shape)
         looks = facts.value("image", "looks") or equivalent_looks(power[channel], valid)
         for fact, text in masked:
-            inside = _inside(decode_mask(text, valid.shape), valid)
+            afloat = fact.subject in _WATERS
+            inside = _inside(decode_mask(text, valid.shape), valid & ~ships if afloat else valid)
             if inside is not None:
                 _describe(found, fact, power[:, inside], names, tile.radiometry.calibrated)
                 if looks is not None and power[channel, inside].mean() > 0:
@@ -99,6 +105,18 @@ def _inside(mask: Mask, valid: Mask) -> Mask | None:
         if np.count_nonzero(inside) >= LEAST_PX:
             return inside
     return None
+
+
+def _ships(facts: Facts, shape: tuple[int, ...]) -> Mask:
+    """Return the boxes of ship candidates, `SHIP_MARGIN_PX` wider on each side."""
+    mask = np.zeros(shape, dtype=bool)
+    for subject in facts.subjects("target/"):
+        fact = facts.find(subject, "water_beside")
+        if fact is not None and fact.label == "ship candidate" and fact.bbox_px is not None:
+            x0, y0, x1, y1 = fact.bbox_px
+            near = SHIP_MARGIN_PX
+            mask[max(0, y0 - near) : y1 + near, max(0, x0 - near) : x1 + near] = True
+    return mask
 
 
 def _time(tile: TileImage) -> str | None:
