@@ -36,7 +36,7 @@ class Claim(Config):
         stage_version: Version of that stage's rules.
         rule: Name of the rule that drew it.
         evidence_ids: Facts it rests on, sorted, those of its premises included; at least one.
-        premise_ids: Claims of earlier stages that the rule rests on, sorted.
+        premise_ids: Earlier claims that the rule rests on, sorted.
     """
 
     id: str

@@ -22,7 +22,7 @@ class Statement:
         predicate: What is stated.
         arguments: Values by name.
         confidence: How sure the rule is if its facts and premises are right, 0…1.
-        premises: Claims of earlier stages that it rests on.
+        premises: Earlier claims that it rests on.
     """
 
     predicate: str
@@ -59,20 +59,24 @@ class RuleStage:
 
         Args:
             facts: Facts of the tile, to find out which things there are.
-            before: Claims of the stages before this one.
+            before: Claims so far: of the stages before, and of this one as they are drawn.
         """
         raise NotImplementedError
 
     def claims(self, tile_id: str, facts: Facts, before: Sequence[Claim]) -> list[Claim]:
         """Return what this stage states about a tile; see `stages.Stage`."""
-        found = []
-        for rule in self.rules(facts, before):
+        so_far = list(before)
+        said: set[tuple[object, ...]] = set()
+        for rule in self.rules(facts, so_far):
             view = facts.fresh()
             statement = rule(view)
             if statement is None:
                 continue
-            found.append(self._claim(tile_id, rule.__name__, statement, view.used))
-        return found
+            words = (statement.predicate, *sorted(statement.arguments.items()))
+            if words not in said:  # two things may look the same in rounded numbers
+                said.add(words)
+                so_far.append(self._claim(tile_id, rule.__name__, statement, view.used))
+        return so_far[len(before) :]
 
     def _claim(
         self, tile_id: str, rule: str, statement: Statement, used: Sequence[Evidence]

@@ -14,6 +14,7 @@ import numpy as np
 
 from sarknowlip.knowledge.evidence import Evidence
 from sarknowlip.knowledge.masks import encode_mask, mask_box
+from sarknowlip.knowledge.vocabulary import COVERS
 
 Box = tuple[int, int, int, int]
 """x0, y0, x1, y1 in pixels, ends exclusive."""
@@ -97,6 +98,13 @@ class Scene:
         """Add a class of land cover and what the image shows there."""
         self.add("landcover", f"cover/{name}", "share", mask.mean(), "share", mask=mask)
         self.zone(f"cover/{name}", vv, vh, variation)
+
+    def no_other_cover(self) -> None:
+        """Add that all other classes of land cover are absent."""
+        known = {fact.subject for fact in self.found}
+        for name in COVERS.values():
+            if f"cover/{name}" not in known:
+                self.add("landcover", f"cover/{name}", "share", 0.0, "share")
 
     def zone(self, subject: str, vv: float, vh: float, variation: float) -> None:
         """Add what the image shows of a subject's pixels."""
@@ -230,6 +238,7 @@ def port_town(names: bool = True) -> list[Evidence]:
     scene.cover("water", sea, -21.0, -28.0, 0.1)
     scene.cover("built_up", everything & ~sea & ~park, -5.0, -12.5, 1.4)
     scene.cover("tree_cover", park, -9.0, -15.0, 0.2)
+    scene.no_other_cover()
     scene.ground(
         [
             ("sea", sea, called("Grey Sound")), ("residential", rest, ""),
@@ -284,6 +293,7 @@ def farmland() -> list[Evidence]:
     scene.cover("tree_cover", wood, -9.5, -15.2, 0.1)
     scene.cover("water", river, -19.5, -26.5, 0.1)
     scene.cover("built_up", village, -6.0, -13.0, 1.0)
+    scene.no_other_cover()
     scene.ground(
         [
             ("farmland", fields & rectangle(0, 0, COLUMNS, 60), ""),
@@ -324,6 +334,7 @@ def open_sea() -> list[Evidence]:
     scene.surface("land", ~everything, 0.0, 0.0)
     scene.surface("bright_structure", ~everything, 0.0, 0.0)
     scene.cover("water", everything, -20.2, -27.6, 0.05)
+    scene.no_other_cover()
     scene.ground([("sea", everything, "North Sea")])
     scene.zone("function/sea", -20.2, -27.6, 0.05)
     scene.targets([(30.0, 30.0, True, 200.0, 30.0), (100.0, 60.0, True, 90.0, 15.0),
@@ -349,6 +360,7 @@ def mountain() -> list[Evidence]:
     scene.cover("bare", rock, -10.0, -20.5, 0.9)
     scene.cover("snow_ice", snow, -13.0, -21.0, 0.4)
     scene.cover("water", lake, -20.5, -27.0, 0.1)
+    scene.no_other_cover()
     scene.terrain(1_640.0, 1_150.0, 31.0, 0.36, 0.31)
     scene.targets([])
     return scene.found
@@ -408,6 +420,7 @@ def contradictory() -> list[Evidence]:
     scene.zone("function/farmland", -13.5, -20.0, 1.2)
     scene.cover("tree_cover", fields, -13.5, -20.0, 1.2)
     scene.cover("water", mapped, -20.0, -27.0, 0.1)
+    scene.no_other_cover()
     scene.add("landcover", "function/farmland", "share", 0.2, "share", confidence=0.4)
     scene.terrain(4.0, 3.0, 0.3, 0.0, 0.0)
     scene.targets([(40.0, 40.0, True, 40.0, 10.0)])

@@ -13,6 +13,7 @@ STAGES = LazyTable(
     "stage",
     {
         "landform": "sarknowlip.annotate.stages.landform:Landform",
+        "function": "sarknowlip.annotate.stages.function:Function",
         "target": "sarknowlip.annotate.stages.target:Target",
     },
 )

@@ -1,10 +1,9 @@
-"""Landform: which surfaces there are, how much of each, how they look to this radar, and why.
+"""Landform: which surfaces there are, how much of each, the relief, how it looks, and why.
 
-Scattering mechanisms: calm water reflects the beam away like a mirror; a wall and the ground before
-it return it by two reflections; a first-order rough surface returns hardly any cross-polarised
-power, a volume of randomly oriented thin scatterers a third of the co-polarised power, −4.8 dB
-(Freeman and Durden, "A three-component scattering model for polarimetric SAR data", IEEE TGRS
-36(3), 1998). Between these the limits below are our own choice.
+What the image shows now ("surface") and what a map of land cover or of waters holds ("cover",
+"water_body") are different statements; where they differ widely that is stated, too. The rules for
+relief and water stand in `terrain_rules` and `water_rules`, those for scattering in
+`annotate.mechanism`.
 """
 
 from __future__ import annotations
@@ -13,25 +12,36 @@ from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from sarknowlip.annotate.claim import Claim, Dimension
+from sarknowlip.annotate.mechanism import PAIRS, depolarization, look_of, mechanism
+from sarknowlip.annotate.rounding import percent, step
 from sarknowlip.annotate.rules import Rule, RuleStage, Statement
+from sarknowlip.annotate.stages.terrain_rules import elevation, relief, slopes
+from sarknowlip.annotate.stages.water_rules import coast, water_bodies, water_differs
+from sarknowlip.annotate.things import part_of_image
 from sarknowlip.knowledge.evidence import Facts
+from sarknowlip.knowledge.vocabulary import COVERS
 
 LEAST_SHARE = 0.01
 """A surface that covers less is not spoken of as present."""
-VOLUME_RATIO_DB, SURFACE_RATIO_DB = -7.0, -10.0
-"""Cross- over co-polarised power above which volume, below which surface scattering is stated."""
+LEAST_CONFIDENCE = 0.8
+"""A share that the image tells less surely is withheld. Its confidence is the probability of an
+error of less than 5 points; of the shares that are told, far more than four of five hold then."""
 UNIFORM, VARIED = 0.3, 0.8
-"""Coefficients of variation beyond speckle that part uniform, varied and strongly varied ground."""
+"""Coefficients of variation beyond speckle that part uniform, varied and strongly varied ground:
+own choice."""
+MECHANISM_SURE = 0.9
+"""How sure the reason for a level is: own estimate."""
+BUILT_SHARE = 0.05
+"""From this share on, bright structures count in the power of the whole tile: own choice."""
 
 _SURFACES = ("land", "water", "bright_structure")
-_PAIRS = (("VV", "VH"), ("HH", "HV"))
 
 
 class Landform(RuleStage):
-    """States surfaces, backscatter, texture, and the reason for what is seen."""
+    """States surfaces, land cover, waters, relief, backscatter, and the reason for what is seen."""
 
     name: ClassVar[str] = "landform"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     dimension: ClassVar[Dimension] = "landform"
     predicates: ClassVar[dict[str, frozenset[str]]] = {
         "dominant_surface": frozenset({"surface", "share_pct"}),
@@ -39,32 +49,67 @@ class Landform(RuleStage):
         "surface_absent": frozenset({"surface"}),
         "appearance": frozenset({"surface", "polarization", "mean_db", "mechanism"}),
         "mean_backscatter": frozenset({"polarization", "mean_db"}),
+        "cross_ratio": frozenset({"polarization", "ratio_db", "mechanism"}),
+        "texture": frozenset({"texture"}),
         "two_tones": frozenset({"share_pct", "contrast_db"}),
         "one_tone": frozenset(),
-        "texture": frozenset({"texture"}),
+        "shadow": frozenset({"share_pct"}),
+        "viewing": frozenset({"incidence_deg", "look_deg"}),
+        "line": frozenset({"tone", "part", "length_m", "bearing_deg"}),
+        "dominant_cover": frozenset({"cover", "share_pct"}),
+        "cover_share": frozenset({"cover", "share_pct"}),
+        "cover_absent": frozenset({"cover"}),
+        "cover_appearance": frozenset({"cover", "polarization", "mean_db", "mechanism"}),
+        "relief": frozenset({"relief", "relief_m"}),
+        "elevation": frozenset({"height_m"}),
+        "slopes": frozenset({"facing_pct", "away_pct"}),
+        "water_body": frozenset({"water", "name", "share_pct"}),
+        "water_differs": frozenset({"seen_pct", "mapped_pct"}),
+        "coast": frozenset({"direction"}),
     }
 
     def rules(self, facts: Facts, before: Sequence[Claim]) -> Iterable[Rule]:
-        """Return the rules: surfaces first, then appearance, brightness and texture."""
+        """Return the rules: what there is, how it looks, then the picture as a whole."""
         yield dominant_surface
         yield from (_share_of(name) for name in ("water", "bright_structure"))
         yield tones
+        covers = _covers(facts)
+        yield dominant_cover
+        yield from (_cover_share(name) for name in covers)
+        yield from water_bodies(facts)
+        yield coast
+        yield water_differs
+        yield relief
+        yield elevation
+        yield slopes
         yield from (_appearance_of(name) for name in _SURFACES)
-        yield from (_mean_of(name) for name in ("VV", "HH"))
+        yield from (_cover_appearance(name) for name in covers)
+        yield from (_mean_of(name) for pair in PAIRS for name in pair)
+        yield from (_cross_ratio(co, cross) for co, cross in PAIRS)
         yield texture
+        yield shadow
+        yield viewing
+        yield from (_line(subject) for subject in facts.subjects("line/"))
 
 
 def dominant_surface(facts: Facts) -> Statement | None:
     """State the surface that covers more than half of the valid pixels."""
-    shares = {
-        name: share for name in _SURFACES if (share := facts.value(name, "share")) is not None
-    }
-    if not shares:
-        return None
-    name = max(shares, key=lambda surface: shares[surface])
-    if shares[name] <= 0.5:
-        return None
-    return Statement("dominant_surface", {"surface": name, "share_pct": _percent(shares[name])})
+    for name in _SURFACES:
+        share = _sure_share(facts.fresh(), name)
+        if share is not None and share > 0.5:
+            facts.find(name, "share")
+            return Statement("dominant_surface", {"surface": name, "share_pct": percent(share)})
+    return None
+
+
+def dominant_cover(facts: Facts) -> Statement | None:
+    """State the class of land cover on more than half of the tile."""
+    for name in COVERS.values():
+        share = facts.fresh().value(f"cover/{name}", "share")
+        if share is not None and share > 0.5:
+            facts.find(f"cover/{name}", "share")
+            return Statement("dominant_cover", {"cover": name, "share_pct": percent(share)})
+    return None
 
 
 def tones(facts: Facts) -> Statement | None:
@@ -76,7 +121,7 @@ def tones(facts: Facts) -> Statement | None:
     contrast = facts.value("populations", "contrast")
     if count < 2 or share is None or contrast is None:
         return Statement("one_tone")
-    return Statement("two_tones", {"share_pct": _percent(share), "contrast_db": round(contrast, 1)})
+    return Statement("two_tones", {"share_pct": percent(share), "contrast_db": round(contrast, 1)})
 
 
 def texture(facts: Facts) -> Statement | None:
@@ -88,53 +133,105 @@ def texture(facts: Facts) -> Statement | None:
     return Statement("texture", {"texture": kind if variation < VARIED else "strongly varied"})
 
 
+def shadow(facts: Facts) -> Statement | None:
+    """State how much of the ground the radar does not see, if it matters."""
+    share = facts.value("image", "shadow_share")
+    if share is None or share < LEAST_SHARE:
+        return None
+    return Statement("shadow", {"share_pct": percent(share)})
+
+
+def viewing(facts: Facts) -> Statement | None:
+    """State how steeply and in which direction the radar looks, in whole degrees."""
+    incidence, look = facts.value("image", "incidence"), facts.value("image", "look_azimuth")
+    if incidence is None or look is None:
+        return None
+    return Statement(
+        "viewing", {"incidence_deg": round(incidence), "look_deg": round(look) % 360}
+    )  # fmt: skip
+
+
+def _covers(facts: Facts) -> list[str]:
+    """Return the classes of land cover that are known of, largest first."""
+    view = facts.fresh()
+    shares = {name: view.value(f"cover/{name}", "share") for name in COVERS.values()}
+    known = [(share, name) for name, share in shares.items() if share is not None]
+    return [name for _, name in sorted(known, key=lambda pair: -pair[0])]
+
+
+def _sure_share(facts: Facts, surface: str) -> float | None:
+    fact = facts.find(surface, "share")
+    return None if fact is None or fact.confidence < LEAST_CONFIDENCE else fact.value
+
+
 def _share_of(surface: str) -> Rule:
     def share_of_surface(facts: Facts) -> Statement | None:
-        share = facts.value(surface, "share")
+        share = _sure_share(facts, surface)
         if share is None or share > 0.5:
             return None
         if share < LEAST_SHARE:
             return Statement("surface_absent", {"surface": surface})
-        return Statement("surface_share", {"surface": surface, "share_pct": _percent(share)})
+        return Statement("surface_share", {"surface": surface, "share_pct": percent(share)})
 
     return share_of_surface
 
 
+def _cover_share(cover: str) -> Rule:
+    def share_of_cover(facts: Facts) -> Statement | None:
+        share = facts.value(f"cover/{cover}", "share")
+        if share is None or share > 0.5:
+            return None
+        if share < LEAST_SHARE:
+            return Statement("cover_absent", {"cover": cover})
+        return Statement("cover_share", {"cover": cover, "share_pct": percent(share)})
+
+    return share_of_cover
+
+
 def _appearance_of(surface: str) -> Rule:
     def appearance(facts: Facts) -> Statement | None:
-        share = facts.value(surface, "share")
+        share = _sure_share(facts, surface)
         if share is None or share < LEAST_SHARE:
             return None
-        for co, cross in _PAIRS:
-            mean = facts.value(surface, f"mean_{co}")
-            if mean is None:
-                continue
-            mechanism = {"water": "specular", "bright_structure": "double bounce"}.get(surface)
-            if mechanism is None:
-                crossed = facts.value(surface, f"mean_{cross}")
-                mechanism = None if crossed is None else _land_mechanism(crossed - mean)
-            if mechanism is None:
-                return None
-            return Statement(
-                "appearance",
-                {
-                    "surface": surface,
-                    "polarization": co,
-                    "mean_db": round(mean, 1),
-                    "mechanism": mechanism,
-                },
-                confidence=0.9,
-            )
-        return None
+        look = look_of(facts, surface)
+        reason = None if look is None else mechanism(surface, look)
+        if look is None or reason is None:
+            return None
+        return Statement(
+            "appearance",
+            {
+                "surface": surface,
+                "polarization": look.polarization,
+                "mean_db": round(look.mean_db, 1),
+                "mechanism": reason,
+            },
+            confidence=MECHANISM_SURE,
+        )
 
     return appearance
 
 
-def _land_mechanism(ratio_db: float) -> str | None:
-    """Return what a cross-polarisation ratio tells of land; None between the limits."""
-    if ratio_db >= VOLUME_RATIO_DB:
-        return "volume"
-    return "surface" if ratio_db <= SURFACE_RATIO_DB else None
+def _cover_appearance(cover: str) -> Rule:
+    def appearance_of_cover(facts: Facts) -> Statement | None:
+        share = facts.value(f"cover/{cover}", "share")
+        if share is None or share < LEAST_SHARE:
+            return None
+        look = look_of(facts, f"zone/cover/{cover}")
+        reason = None if look is None else mechanism(cover, look)
+        if look is None or reason is None:
+            return None
+        return Statement(
+            "cover_appearance",
+            {
+                "cover": cover,
+                "polarization": look.polarization,
+                "mean_db": round(look.mean_db, 1),
+                "mechanism": reason,
+            },
+            confidence=MECHANISM_SURE,
+        )
+
+    return appearance_of_cover
 
 
 def _mean_of(polarization: str) -> Rule:
@@ -149,9 +246,45 @@ def _mean_of(polarization: str) -> Rule:
     return mean_backscatter
 
 
-def _percent(share: float) -> int:
-    """Return a share in whole percent; a part is never said to be all or nothing."""
-    whole = round(100 * share)
-    if 0 < share < 1:
-        return min(99, max(1, whole))
-    return whole
+def _cross_ratio(co: str, cross: str) -> Rule:
+    def cross_ratio(facts: Facts) -> Statement | None:
+        """Of a calibrated image whose bright structures are known: they mix two reflections in."""
+        name = f"{cross}/{co}"
+        ratio, mean = facts.value(name, "ratio"), facts.find(co, "mean")
+        crossed, built = facts.value(cross, "mean"), _sure_share(facts, "bright_structure")
+        if ratio is None or built is None or mean is None or mean.value is None:
+            return None
+        told = depolarization(mean.value, crossed) if mean.unit == "dB" else None
+        if told is None:
+            return None
+        return Statement(
+            "cross_ratio",
+            {
+                "polarization": name,
+                "ratio_db": round(ratio, 1),
+                "mechanism": "mixed" if built >= BUILT_SHARE else told,
+            },
+            confidence=MECHANISM_SURE,
+        )
+
+    return cross_ratio
+
+
+def _line(subject: str) -> Rule:
+    def line(facts: Facts) -> Statement | None:
+        """Lengths to 10 m, bearings to 5°."""
+        contrast, length = facts.value(subject, "contrast"), facts.value(subject, "length")
+        bearing, part = facts.value(subject, "orientation"), part_of_image(facts, subject)
+        if contrast is None or length is None or bearing is None or part is None:
+            return None
+        return Statement(
+            "line",
+            {
+                "tone": "bright" if contrast > 0 else "dark",
+                "part": part,
+                "length_m": max(10, step(length, 10)),
+                "bearing_deg": step(bearing, 5) % 180,
+            },
+        )
+
+    return line
