@@ -158,6 +158,10 @@ class Facts:
         fact = self.find(subject, predicate)
         return None if fact is None else fact.label
 
+    def cite(self, used: Iterable[Evidence]) -> None:
+        """Note the use of facts that another view of the same facts has found."""
+        self._used.update((fact.id, fact) for fact in used)
+
     def subjects(self, prefix: str = "") -> list[str]:
         """Return the subjects that start with `prefix`, sorted; counts as no use."""
         return sorted({subject for subject, _ in self._best if subject.startswith(prefix)})

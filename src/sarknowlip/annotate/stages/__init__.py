@@ -15,6 +15,8 @@ STAGES = LazyTable(
         "landform": "sarknowlip.annotate.stages.landform:Landform",
         "function": "sarknowlip.annotate.stages.function:Function",
         "target": "sarknowlip.annotate.stages.target:Target",
+        "relation": "sarknowlip.annotate.stages.relation:Relation",
+        "summary": "sarknowlip.annotate.stages.summary:Summary",
     },
 )
 
