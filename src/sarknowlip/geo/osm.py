@@ -128,6 +128,20 @@ def extract_box(path: Path) -> Box:
     return low.lon, low.lat, high.lon, high.lat
 
 
+def extract_time(path: Path) -> str | None:
+    """Return the date of the state of the map that a file's header tells, RFC 3339, or None.
+
+    Raises:
+        MapError: The file is missing or not in this format.
+    """
+    with (
+        _reading(path),
+        osmium.io.Reader(osmium.io.File(str(path), "pbf"), osmium.osm.NOTHING) as r,
+    ):
+        told = r.header().get("osmosis_replication_timestamp")
+    return told or None
+
+
 class _reading:  # noqa: N801 - reads as a statement
     """Turns libosmium's errors into one line that names the file."""
 

@@ -96,7 +96,6 @@ class TagRules(Config):
         areas: Of ground.
         lines: Of ways, tracks, rivers, piers.
         objects: Of single objects.
-        buildings: Values of `building` by kind of building.
         places: Values of `place` that name a part of the map, the greater first.
         level_m: Height of a storey.
         attic_m: Height of what is above the last storey's ceiling.
@@ -106,7 +105,6 @@ class TagRules(Config):
     areas: tuple[AreaRule, ...]
     lines: tuple[LineRule, ...]
     objects: tuple[ObjectRule, ...]
-    buildings: dict[str, tuple[str, ...]]
     places: tuple[str, ...]
     level_m: float
     attic_m: float
@@ -135,13 +133,6 @@ class TagRules(Config):
         """Return which single object a feature is."""
         return _first(self._object_index, tags)
 
-    def building(self, tags: Tags) -> str | None:
-        """Return the kind of a building; None where the tags do not say."""
-        aeroway = tags.get("aeroway", "")
-        if aeroway in ("terminal", "hangar"):
-            return aeroway
-        return self._building_index.get(tags.get("building", ""))
-
     def width(self, tags: Tags, rule: LineRule) -> float:
         """Return the width of a way, metres: tagged, by its lanes, or by its class."""
         width = None if rule.key == "railway" else metres(tags, "width", "est_width")
@@ -169,10 +160,6 @@ class TagRules(Config):
     @functools.cached_property
     def _object_index(self) -> dict[tuple[str, str], tuple[int, ObjectRule]]:
         return _index(self.objects)
-
-    @functools.cached_property
-    def _building_index(self) -> dict[str, str]:
-        return {value: kind for kind, values in self.buildings.items() for value in values}
 
 
 @functools.cache

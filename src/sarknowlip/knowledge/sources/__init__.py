@@ -15,6 +15,7 @@ SOURCES = LazyTable(
     "source",
     {
         "gazetteer": "sarknowlip.knowledge.sources.gazetteer:GazetteerSource",
+        "osm": "sarknowlip.knowledge.sources.osm:OsmSource",
         "landcover": "sarknowlip.knowledge.sources.landcover:LandcoverSource",
         "dem": "sarknowlip.knowledge.sources.terrain:TerrainSource",
         "water": "sarknowlip.knowledge.sources.water:WaterSource",

@@ -103,6 +103,7 @@ class BuildingRules(Config):
     Attributes:
         canopy_m: Thickness of a roof without walls.
         smallest_m2: Footprints below are left out.
+        kinds: Values of `building` by kind.
         models: By kind.
         levels_of_small: Storeys of footprints below an area (m²), for kind "building".
         roof_materials: Surface by value of `roof:material`.
@@ -111,10 +112,16 @@ class BuildingRules(Config):
 
     canopy_m: float
     smallest_m2: float
+    kinds: dict[str, tuple[str, ...]]
     models: dict[str, BuildingModel]
     levels_of_small: tuple[tuple[float, tuple[int, int]], ...]
     roof_materials: dict[str, str]
     pitched: tuple[str, ...]
+
+    @functools.cached_property
+    def by_value(self) -> dict[str, str]:
+        """Kind by value of `building`."""
+        return {value: kind for kind, values in self.kinds.items() for value in values}
 
 
 class BaseRules(Config):
@@ -193,8 +200,10 @@ class WorldRules(Config):
 
     def building(self, tags: Tags) -> str:
         """Return which of `layers.BUILDING_KINDS` the tags say; "building" if none."""
-        kind = self.tags.building(tags)
-        return kind if kind in self.buildings.models else "building"
+        aeroway = tags.get("aeroway", "")
+        if aeroway in ("terminal", "hangar"):
+            return aeroway
+        return self.buildings.by_value.get(tags.get("building", ""), "building")
 
     def _ground(self, tags: Tags, rule: AreaRule | LineRule, surfaces: dict[str, str]) -> Ground:
         surface = surfaces.get(f"{rule.key}={tags[rule.key]}", self.surfaces[rule.function])
