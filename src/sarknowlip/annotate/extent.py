@@ -21,6 +21,8 @@ from sarknowlip.knowledge.masks import decode_mask, mask_box
 Points = npt.NDArray[np.float64]
 """Columns and rows of pixel centres (the first pixel's is 0.5), shape (n, 2)."""
 
+FEW = 64
+"""Up to so many points are compared one by one, more by a tree."""
 SAMPLED = 400
 """About how many pixels stand for all where shares are estimated."""
 
@@ -131,14 +133,19 @@ class Extent:
         """
         few, many = sorted((self, other), key=lambda extent: len(extent.edge))
         points = few.edge * self.gsd_m
-        if len(points) > 64:  # leave out what is farther from the other's box than is possible
+        if len(points) > FEW:  # leave out what is farther from the other's box than is possible
             bound = float(many.tree.query(points[:: len(points) // 16])[0].min())
             low, high = many.tree.mins, many.tree.maxes
             off = np.maximum(np.maximum(low - points, points - high), 0.0)
             points = points[np.hypot(*off.T) <= bound]
-        distance, index = many.tree.query(points)
-        first = int(np.argmin(distance))
-        steps = np.abs(points[first] - many.tree.data[index[first]]) - self.gsd_m
+        if len(points) * len(many.edge) <= FEW**2:
+            offsets = np.abs(points[:, None] - many.edge * self.gsd_m).reshape(-1, 2)
+            nearest = offsets[np.argmin((offsets**2).sum(axis=1))]
+        else:
+            distance, index = many.tree.query(points)
+            first = int(np.argmin(distance))
+            nearest = np.abs(points[first] - many.tree.data[index[first]])
+        steps = nearest - self.gsd_m
         return float(np.hypot(*np.maximum(steps, 0.0)))
 
     @functools.cached_property

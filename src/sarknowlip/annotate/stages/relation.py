@@ -35,7 +35,7 @@ from sarknowlip.annotate.things import PARTS, Cast, Thing, arguments_of
 from sarknowlip.knowledge.evidence import Facts
 from sarknowlip.knowledge.vocabulary import WATERS
 
-LISTED = 24
+LISTED = 18
 """Things whose relations are told."""
 RATIO = 1.5
 LEAST_AREA_PX = 64
@@ -112,6 +112,7 @@ class _Scene:
         self.kinds = sorted({self.thing(s).kind for s in shown if s.startswith("object/")})
         if any(self.thing(s).kind == "ship" for s in shown):
             self.kinds.append("ship")
+        self._gaps: dict[tuple[str, str], float] = {}
 
     def thing(self, subject: str) -> Thing:
         """Return a thing."""
@@ -139,10 +140,16 @@ class _Scene:
         found = []
         for one, other in itertools.combinations(self.nameable[:LISTED], 2):
             a, b = sorted((one, other), key=lambda s: (self.extent(s).area, s))
-            touching = self.extent(a).share_within(self.extent(b)) > 0
-            gap = 0.0 if touching else self.extent(a).gap(self.extent(b))
-            found.append(_Pair(a, b, gap))
+            found.append(_Pair(a, b, self.gap(a, b)))
         return sorted(found, key=self._pair_rank)
+
+    def gap(self, one: str, other: str) -> float:
+        """Return the distance between the nearest sides of two things, metres."""
+        pair = min(one, other), max(one, other)
+        if pair not in self._gaps:
+            a, b = self.extent(pair[0]), self.extent(pair[1])
+            self._gaps[pair] = 0.0 if a.share_within(b) > 0 else a.gap(b)
+        return self._gaps[pair]
 
     def of_kind(self, view: Facts, kind: str) -> list[str] | None:
         """Return all objects or ships of a kind; None unless all that are counted are listed."""
@@ -223,8 +230,10 @@ def _crossings(scene: _Scene, subject: str) -> Iterator[Rule]:
     if extent is None or not (is_bridge or thing.kind in CROSSING):
         return
     for kind in WATERS:
-        waters = [s for s, t in scene.cast.things.items() if t.kind == kind]
-        near = [s for s in waters if _touches(extent, scene.cast.extent(s))]
+        waters = [
+            s for s, t in scene.cast.things.items() if t.kind == kind and scene.cast.extent(s)
+        ]
+        near = [s for s in waters if scene.gap(subject, s) <= spatial.TOUCH_PX * min(extent.gsd_m)]
         if near:
             yield _crosses(scene, subject, near, waters)
 
@@ -276,12 +285,6 @@ def _sides(scene: _Scene, subject: str, near: list[str]) -> list[str]:
     return parted[0] if parted else []
 
 
-def _touches(a: Extent, b: Extent | None) -> bool:
-    if b is None:
-        return False
-    return a.share_within(b) > 0 or a.gap(b) <= spatial.TOUCH_PX * min(a.gsd_m)
-
-
 def _row_of(scene: _Scene, kind: str) -> Rule:
     def aligned(facts: Facts) -> Statement | None:
         subjects = [
@@ -312,7 +315,7 @@ def _nearest_to(scene: _Scene, subject: str, kind: str) -> Rule:
         subjects = scene.of_kind(noted, kind)
         if subjects is None or len(subjects) < 2:
             return None
-        gaps = sorted((_gap(extent, scene.extent(other)), other) for other in subjects)
+        gaps = sorted((scene.gap(subject, other), other) for other in subjects)
         pixel = max(scene.grid.gsd_m)
         (gap, first), (following, _) = gaps[:2]
         said = spatial.said_distance(gap, pixel)
@@ -342,10 +345,6 @@ def _position_of(scene: _Scene, subject: str) -> Rule:
         return Statement("position", named | {"part": part})
 
     return position
-
-
-def _gap(a: Extent, b: Extent) -> float:
-    return 0.0 if a.share_within(b) > 0 else a.gap(b)
 
 
 def _to_the_edge(extent: Extent) -> float:

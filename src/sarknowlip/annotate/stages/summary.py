@@ -7,19 +7,19 @@ or surfaces that the image shows; the headline takes the first of these that has
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from sarknowlip.annotate.claim import Argument, Claim, Dimension
 from sarknowlip.annotate.rules import Rule, RuleStage, Statement
 from sarknowlip.knowledge.evidence import Facts
 
-SHARES = {
-    "function": ("dominant_function", "function_share"),
-    "cover": ("dominant_cover", "cover_share"),
-    "surface": ("dominant_surface", "surface_share"),
-}
-"""For each kind of words, the argument that holds them, the predicates that tell their shares."""
+SHARES = (
+    {"dominant_function": "function", "function_share": "function", "water_body": "water"},
+    {"dominant_cover": "cover", "cover_share": "cover"},
+    {"dominant_surface": "surface", "surface_share": "surface"},
+)
+"""For each kind of words, the predicates that tell their shares, and in which argument they are."""
 
 LEAST_MAIN_PCT, LEAST_SECOND_PCT = 30, 10
 CLEARLY_PCT = 3
@@ -40,9 +40,9 @@ class Summary(RuleStage):
 
     def rules(self, facts: Facts, before: Sequence[Claim]) -> Iterable[Rule]:
         """Return the rules: the headline, then comparisons, those of the largest first."""
-        shares = {words: _ranked(before, words) for words in SHARES}
-        yield _headline(list(shares.values()))
-        for ranked in shares.values():
+        shares = [_ranked(before, words) for words in SHARES]
+        yield _headline(shares)
+        for ranked in shares:
             yield from (_more_of(*pair) for pair in itertools.combinations(ranked, 2))
         counts = sorted(
             (claim for claim in before if claim.predicate == "object_count"),
@@ -97,12 +97,18 @@ def _more_objects(more: Claim, less: Claim) -> Rule:
     return more_objects
 
 
-def _ranked(before: Sequence[Claim], words: str) -> list[tuple[str, Claim]]:
-    """Return what claims tell shares of, the largest first, each once."""
+def _ranked(before: Sequence[Claim], words: Mapping[str, str]) -> list[tuple[str, Claim]]:
+    """Return what claims tell shares of, the largest first, each word once.
+
+    Of two claims about one word (a river, its part of one name) the larger share is of the whole.
+    """
     found: dict[str, Claim] = {}
     for claim in before:
-        if claim.predicate in SHARES[words]:
-            found.setdefault(str(claim.arguments[words]), claim)
+        if claim.predicate in words:
+            word = str(claim.arguments[words[claim.predicate]])
+            known = found.setdefault(word, claim)
+            if _number(claim, "share_pct") > _number(known, "share_pct"):
+                found[word] = claim
     return sorted(found.items(), key=lambda item: (-_number(item[1], "share_pct"), item[0]))
 
 
