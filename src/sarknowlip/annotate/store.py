@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -105,11 +106,16 @@ def read_claims(folder: Path) -> Iterator[Claim]:
     Raises:
         CorpusError: The file is absent, damaged, or holds something else.
     """
-    return read_rows(
-        folder / CLAIMS,
-        CLAIM_SCHEMA,
-        lambda row: Claim(**row | {"arguments": json.loads(row["arguments"])}),
-    )
+    return read_rows(folder / CLAIMS, CLAIM_SCHEMA, claim_of)
+
+
+def claim_of(row: dict[str, Any]) -> Claim:
+    """Return the claim of a row of `CLAIM_SCHEMA`.
+
+    Raises:
+        ValueError: The row holds something else.
+    """
+    return Claim(**row | {"arguments": json.loads(row["arguments"])})
 
 
 def read_texts(folder: Path) -> Iterator[Text]:

@@ -1,37 +1,51 @@
-"""Verification: everything that was written is derived again from the stored pixels.
+"""Verification: everything that was written is derived again from pixels and knowledge.
 
 A fact holds if its identifier is the digest of its content and the same source finds the same fact
-in the tile today. A claim holds if its identifier is sound, every fact it cites holds and is about
-its tile, and the stages derive it from the facts that hold. A text holds if its identifier is sound
-and the grammar can make its words of claims that hold. Precision is the share that holds.
+in the tile today. Where the file of a source is not there any more, its facts can't be measured
+again: they count apart, as stored, and hold if their identifiers are sound. A claim holds if its
+identifier is sound, every fact it cites and every claim it rests on holds and is about its tile,
+and the stages derive it from the facts that hold, whoever wrote it. A text holds if its identifier
+is sound and the grammar can make its words of claims that hold. Precision is the share that holds.
+
+Whether what holds is also right about the world is another question; `annotate.truth` answers it
+where the truth is known.
 """
 
 from __future__ import annotations
 
-import itertools
+import functools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from sarknowlip.annotate.claim import Claim, Text
-from sarknowlip.annotate.store import (
-    EVIDENCE,
-    MANIFEST,
-    annotation_folder,
-    read_claims,
-    read_texts,
-)
-from sarknowlip.annotate.tile import AnnotateConfig, TileAnnotator
+from sarknowlip.annotate.compose import Composer
+from sarknowlip.annotate.lookup import Item, Stored, stored, strays
+from sarknowlip.annotate.stages import STAGES, Stage
+from sarknowlip.annotate.store import MANIFEST, annotation_folder
+from sarknowlip.annotate.tile import AnnotateConfig, derive
+from sarknowlip.annotate.truth.judge import TruthJudge
+from sarknowlip.annotate.truth.report import TruthReport, TruthTally
 from sarknowlip.core.config import Config
 from sarknowlip.core.errors import SarKnowlipError
 from sarknowlip.core.files import read_json
+from sarknowlip.core.pool import run_jobs
+from sarknowlip.core.progress import Progress
 from sarknowlip.corpus.catalog import Catalog
+from sarknowlip.corpus.record import TileRecord
 from sarknowlip.knowledge.evidence import Evidence
-from sarknowlip.knowledge.store import read_evidence
+from sarknowlip.knowledge.sources import SOURCES, KnowledgeSource, SourceOptions
+from sarknowlip.sar.tile import TileImage
 
 LISTED = 100
 """Problems told one by one; all are counted."""
+CHUNK = 32
+"""Tiles a process examines at a time."""
+
+Kind = TypeVar("Kind", Evidence, Claim, Text)
+Job = tuple[int, Sequence[TileRecord]]
 
 
 class Count(Config):
@@ -52,25 +66,32 @@ class VerifyReport(Config):
     Attributes:
         version: Annotation version.
         tiles: Tiles examined.
-        evidence: Facts found again in the pixels.
+        evidence: Facts found again in pixels and files.
+        stored: Facts of sources whose files are not there any more; held are those with a sound
+            identifier.
         claims: Claims that hold, by dimension.
         texts: Texts that say what their claims say.
         coverage: Share of facts that a text rests on, 0…1.
-        problems: The first `LISTED` things that do not hold, "tile: what".
+        source_coverage: The same by source.
+        problems: The first `LISTED` things that do not hold, "tile: what, and why".
+        truth: How right the claims are about simulated worlds; None if it was not asked.
     """
 
     version: str
     tiles: int
     evidence: Count
+    stored: Count
     claims: dict[str, Count]
     texts: Count
     coverage: float
+    source_coverage: dict[str, float]
     problems: tuple[str, ...]
+    truth: TruthReport | None = None
 
     @property
     def sound(self) -> bool:
         """Whether everything holds."""
-        parts = [self.evidence, self.texts, *self.claims.values()]
+        parts = [self.evidence, self.stored, self.texts, *self.claims.values()]
         return all(part.held == part.total for part in parts)
 
     @property
@@ -83,154 +104,253 @@ class VerifyReport(Config):
 def verify(
     root: Path,
     version: str | None = None,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
+    *,
+    options: SourceOptions | None = None,
+    workers: int = 1,
+    truth: Path | None = None,
 ) -> VerifyReport:
     """Verify a version of a corpus's annotations, the newest by default.
 
+    Args:
+        root: Corpus folder.
+        version: Name, "v0001".
+        progress: Called with tiles done, tiles in all, and the last one's name.
+        options: Where the sources' files lie now; None: where they were.
+        workers: Processes; the report does not depend on their number.
+        truth: Folder with truth of simulated worlds somewhere below it.
+
     Raises:
         CorpusError: Corpus or annotations are absent or damaged.
+        SarKnowlipError: A source's file or a truth file is damaged, there is no truth, or a worker
+            died.
     """
     catalog = Catalog(root)
     folder = annotation_folder(root, version)
-    manifest = read_json(folder / MANIFEST, "annotate the corpus again")
-    annotator = TileAnnotator(AnnotateConfig(**manifest["recipe"]))
-    tally = _Tally(annotator)
-    evidence = _Stream(read_evidence(folder / EVIDENCE))
-    claims, texts = _Stream(read_claims(folder)), _Stream(read_texts(folder))
+    records = list(catalog.records())
+    names = {record.id for record in records}
+    jobs = [
+        (number, records[start : start + CHUNK])
+        for number, start in enumerate(range(0, len(records), CHUNK))
+    ]
+    judge = None if truth is None else TruthJudge.below(truth)
+    work = functools.partial(verify_chunk, root=root, folder=folder, options=options, judge=judge)
+    total = _Tally()
     done = 0
-    for done, record in enumerate(catalog.records(), start=1):
+    for (number, chunk), tally in run_jobs(work, jobs, workers):
+        total.add(tally, number)
+        done += len(chunk)
+        if progress is not None:
+            progress(done, len(records), chunk[-1].id)
+    lost = _Tally()
+    for item in strays(folder, names):
+        lost.count(item.tile_id, [item], {item.id: "the catalog has no such tile"})
+    total.add(lost, len(jobs))
+    return total.report(folder.name, len(records), truth is not None)
+
+
+def verify_chunk(
+    job: Job, root: Path, folder: Path, options: SourceOptions | None, judge: TruthJudge | None
+) -> _Tally:
+    """Verify some tiles."""
+    _, records = job
+    catalog, again = Catalog(root), _Again.of(folder, options)
+    tally = _Tally()
+    found = stored(folder, [record.id for record in records])
+    for record in records:
+        held = found[record.id]
         try:
-            seen = annotator.evidence(catalog.image(record))
+            seen = again.measure(catalog.image(record), held.evidence)
         except SarKnowlipError as error:
             tally.problem(record.id, str(error))
             seen = []
-        stored = evidence.of(record.id), claims.of(record.id), texts.of(record.id)
-        tally.tile(record.id, seen, *stored)
-        if progress is not None:
-            progress(done, len(catalog), record.id)
-    # About tiles that the catalog lacks, or out of its order.
-    for rest in (evidence.rest(), claims.rest(), texts.rest()):
-        for item in rest:
-            tally.count(item.tile_id, [item], set())
-    return tally.report(folder.name, done)
+        tally.tile(record.id, seen, held, again)
+        if judge is not None:
+            judge.judge(record, held.claims, tally.truth)
+    return tally
 
 
+@dataclass(frozen=True)
+class _Again:
+    """Measures and derives again what a recipe did.
+
+    Attributes:
+        sources: By name, in the order in which they are asked; None for one that lacks its file.
+        stages: In the order of the chain.
+        composer: Judges texts.
+    """
+
+    sources: dict[str, KnowledgeSource | None]
+    stages: list[Stage]
+    composer: Composer
+
+    @classmethod
+    def of(cls, folder: Path, options: SourceOptions | None) -> _Again:
+        """Return the tools of a version's recipe; `options` as in `verify`."""
+        manifest = read_json(folder / MANIFEST, "annotate the corpus again")
+        config = AnnotateConfig(**manifest["recipe"])
+        chosen = options or config.options
+        return cls(
+            {
+                name: SOURCES[name](chosen) if _at_hand(name, chosen) else None
+                for name in config.asked
+            },
+            [STAGES[name]() for name in config.stages],
+            Composer(config.texts),
+        )
+
+    def measure(self, tile: TileImage, known: Sequence[Evidence]) -> list[Evidence]:
+        """Return the facts of all sources; of one without its file those known, if sound."""
+        found: list[Evidence] = []
+        for name, source in self.sources.items():
+            if source is not None:
+                found.extend(source.evidence(tile, tuple(found)))
+            else:
+                found.extend(fact for fact in known if fact.source == name and fact.intact)
+        return found
+
+
+def _at_hand(name: str, options: SourceOptions) -> bool:
+    """Return whether the files that a source needs are named and there."""
+    if name not in SourceOptions.model_fields:
+        return True
+    named: Path | tuple[Path, ...] | None = getattr(options, name)
+    paths = named if isinstance(named, tuple) else (named,)
+    return bool(paths) and all(path is not None and path.exists() for path in paths)
+
+
+@dataclass
 class _Tally:
-    """Counts what holds."""
+    """Counts what holds; picklable, and of chunks the sum."""
 
-    def __init__(self, annotator: TileAnnotator) -> None:
-        self._annotator = annotator
-        self._total: Counter[str] = Counter()
-        self._held: Counter[str] = Counter()
-        self._cited = 0
-        self._problems: list[str] = []
+    totals: Counter[str] = field(default_factory=Counter)
+    held: Counter[str] = field(default_factory=Counter)
+    facts: Counter[str] = field(default_factory=Counter)
+    told: Counter[str] = field(default_factory=Counter)
+    problems: list[tuple[int, int, str]] = field(default_factory=list)
+    truth: TruthTally = field(default_factory=TruthTally)
 
-    def tile(
-        self,
-        tile_id: str,
-        seen: list[Evidence],
-        evidence: list[Evidence],
-        claims: list[Claim],
-        texts: list[Text],
-    ) -> None:
+    def add(self, other: _Tally, number: int) -> None:
+        """Add the tally of a chunk; sums don't depend on the order in which chunks come."""
+        for name in ("totals", "held", "facts", "told"):
+            getattr(self, name).update(getattr(other, name))
+        more = [(number, index, message) for _, index, message in other.problems]
+        self.problems = sorted([*self.problems, *more])[:LISTED]
+        self.truth.add(other.truth, number)
+
+    def tile(self, tile_id: str, seen: list[Evidence], held: Stored, again: _Again) -> None:
         """Count one tile's facts, claims and texts."""
         found = {fact.id for fact in seen}
-        holding = {fact.id for fact in evidence if fact.intact and fact.id in found}
-        self.count(tile_id, evidence, holding)
+
+        def fault(fact: Evidence) -> str | None:
+            if not fact.intact:
+                return "its identifier is not the digest of its content"
+            return None if fact.id in found else "its source does not find it"
+
+        faults = _faults(held.evidence, fault)
+        known = [fact for fact in held.evidence if faults[fact.id] is None]
+        holding = {fact.id for fact in known}
+        lacking = {name for name, source in again.sources.items() if source is None}
+        for key, apart in (("evidence", False), ("stored", True)):
+            facts = [fact for fact in held.evidence if (fact.source in lacking) is apart]
+            self.count(tile_id, facts, faults, key)
         if found - holding:
-            self.problem(tile_id, f"{len(found - holding)} facts of the pixels are not stored")
-        derived = {claim.id for claim in self._annotator.derive(tile_id, seen)}
-        true = {
-            claim.id: claim
-            for claim in claims
-            if claim.intact and claim.id in derived and set(claim.evidence_ids) <= holding
-        }
-        self.count(tile_id, claims, set(true))
-        known = [fact for fact in evidence if fact.id in holding]
-        fault = self._annotator.composer.fault
-        faithful = {text.id for text in texts if fault(text, true, known) is None}
-        self.count(tile_id, texts, faithful)
-        told = {key for text in texts if text.id in faithful for key in text.claim_ids}
-        self._cited += len({key for claim in told for key in true[claim].evidence_ids})
+            self.problem(tile_id, f"{len(found - holding)} facts that are found are not stored")
+        true = self._claims(tile_id, held.claims, derive(again.stages, tile_id, seen), holding)
+        words = _faults(held.texts, lambda text: again.composer.fault(text, true, known))
+        self.count(tile_id, held.texts, words)
+        told = {key for text in held.texts if words[text.id] is None for key in text.claim_ids}
+        cited = {key for claim in told for key in true[claim].evidence_ids}
+        self.facts.update(fact.source for fact in held.evidence)
+        self.told.update(fact.source for fact in known if fact.id in cited)
+
+    def _claims(
+        self, tile_id: str, claims: list[Claim], derived: list[Claim], holding: set[str]
+    ) -> dict[str, Claim]:
+        """Count a tile's claims; return those that hold."""
+        known: set[str] = set()
+        supported: set[str] = set()
+        for claim in derived:
+            known.add(claim.id)
+            if holding.issuperset(claim.evidence_ids) and supported.issuperset(claim.premise_ids):
+                supported.add(claim.id)
+
+        def fault(claim: Claim) -> str | None:
+            if not claim.intact:
+                return "its identifier is not the digest of its content"
+            if claim.id not in known:
+                return "it does not follow"
+            return None if claim.id in supported else "what it cites does not hold"
+
+        faults = _faults(claims, fault)
+        self.count(tile_id, claims, faults)
+        return {claim.id: claim for claim in claims if faults[claim.id] is None}
 
     def count(
-        self, tile_id: str, items: Iterable[Evidence | Claim | Text], holding: set[str]
+        self,
+        tile_id: str,
+        items: Iterable[Item],
+        faults: Mapping[str, str | None],
+        key: str | None = None,
     ) -> None:
-        """Count items that the files hold for a tile; `holding` are those that hold.
+        """Count items that the files hold for a tile; one that stands twice does not hold.
 
-        An item that appears twice or is about another tile does not hold.
+        Args:
+            tile_id: Tile.
+            items: What the files hold.
+            faults: Why an item does not hold, None if it does, by identifier.
+            key: What they count as; None: claims by dimension, other things by kind.
         """
         seen: set[str] = set()
         for item in items:
-            key = _key(item)
-            self._total[key] += 1
-            if item.id in holding and item.id not in seen and item.tile_id == tile_id:
-                self._held[key] += 1
-            else:
-                kind = type(item).__name__.lower()
-                self.problem(tile_id, f"{kind} {item.id} does not hold: {_said(item)}")
+            kind = key or _kind(item)
+            fault = faults[item.id] or ("it stands twice" if item.id in seen else None)
+            self.totals[kind] += 1
+            self.held[kind] += fault is None
+            if fault is not None:
+                name = type(item).__name__.lower()
+                self.problem(tile_id, f"{name} {item.id} does not hold, {fault}: {_said(item)}")
             seen.add(item.id)
 
     def problem(self, tile_id: str, message: str) -> None:
         """Note something that does not hold."""
-        if len(self._problems) < LISTED:
-            self._problems.append(f"{tile_id}: {message}")
+        if len(self.problems) < LISTED:
+            self.problems.append((0, len(self.problems), f"{tile_id}: {message}"))
 
-    def report(self, version: str, tiles: int) -> VerifyReport:
+    def report(self, version: str, tiles: int, judged: bool) -> VerifyReport:
         """Return the outcome."""
-        counts = {key: Count(total=n, held=self._held[key]) for key, n in self._total.items()}
-        evidence = counts.pop("evidence", Count(total=0, held=0))
-        texts = counts.pop("texts", Count(total=0, held=0))
+        counts = {key: Count(total=n, held=self.held[key]) for key, n in self.totals.items()}
+        none = Count(total=0, held=0)
+        facts = self.facts.total()
         return VerifyReport(
             version=version,
             tiles=tiles,
-            evidence=evidence,
+            evidence=counts.pop("evidence", none),
+            stored=counts.pop("stored", none),
+            texts=counts.pop("texts", none),
             claims=dict(sorted(counts.items())),
-            texts=texts,
-            coverage=self._cited / evidence.total if evidence.total else 0.0,
-            problems=tuple(self._problems),
+            coverage=self.told.total() / facts if facts else 0.0,
+            source_coverage={name: self.told[name] / n for name, n in sorted(self.facts.items())},
+            problems=tuple(message for *_, message in self.problems),
+            truth=self.truth.report() if judged else None,
         )
 
 
-Item = TypeVar("Item", Evidence, Claim, Text)
+def _faults(items: Iterable[Kind], fault: Callable[[Kind], str | None]) -> dict[str, str | None]:
+    """Return what is wrong with items, by identifier; of equally named ones with any."""
+    found: dict[str, str | None] = {}
+    for item in items:
+        found[item.id] = found.get(item.id) or fault(item)
+    return found
 
 
-class _Stream(Generic[Item]):
-    """Items in the order of the catalog's tiles, read a tile at a time."""
-
-    def __init__(self, items: Iterator[Item]) -> None:
-        self._groups: Iterator[tuple[str, Iterator[Item]]] = itertools.groupby(
-            items, key=lambda item: item.tile_id
-        )
-        self._ahead: tuple[str, list[Item]] | None = None
-        self._next()
-
-    def of(self, tile_id: str) -> list[Item]:
-        """Return the items of a tile; none if the stream is at another one."""
-        if self._ahead is None or self._ahead[0] != tile_id:
-            return []
-        _, items = self._ahead
-        self._next()
-        return items
-
-    def rest(self) -> Iterator[Item]:
-        """Yield what no tile has asked for."""
-        while self._ahead is not None:
-            yield from self._ahead[1]
-            self._next()
-
-    def _next(self) -> None:
-        group = next(self._groups, None)
-        self._ahead = None if group is None else (group[0], list(group[1]))
-
-
-def _key(item: Evidence | Claim | Text) -> str:
+def _kind(item: Item) -> str:
     if isinstance(item, Claim):
         return item.dimension
     return "texts" if isinstance(item, Text) else "evidence"
 
 
-def _said(item: Evidence | Claim | Text) -> str:
+def _said(item: Item) -> str:
     if isinstance(item, Text):
         return item.text
     if isinstance(item, Claim):
