@@ -6,6 +6,7 @@ What the tile does not show of a thing has no part in this.
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,6 +126,13 @@ class Extent:
         theirs = (other.filled if filled else other.mask)[y0 - v0 : y1 - v0, x0 - u0 : x1 - u0]
         own = self.mask[y0 - self.row : y1 - self.row, x0 - self.column : x1 - self.column]
         return int(np.count_nonzero(own & theirs)) / self.area
+
+    def least_gap(self, other: Extent) -> float:
+        """Return the distance between the bounding boxes, metres: `gap` is at least that."""
+        x0, y0, x1, y1 = self.box
+        u0, v0, u1, v1 = other.box
+        across, down = max(0, u0 - x1, x0 - u1), max(0, v0 - y1, y0 - v1)
+        return math.hypot(across * self.gsd_m[0], down * self.gsd_m[1])
 
     def gap(self, other: Extent) -> float:
         """Return the distance between the nearest sides of two things that don't overlap, metres.

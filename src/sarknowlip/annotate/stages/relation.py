@@ -151,6 +151,10 @@ class _Scene:
             self._gaps[pair] = 0.0 if a.share_within(b) > 0 else a.gap(b)
         return self._gaps[pair]
 
+    def count(self, kind: str) -> int:
+        """Return how many things of a kind are listed."""
+        return sum(thing.kind == kind for thing in self.cast.things.values())
+
     def of_kind(self, view: Facts, kind: str) -> list[str] | None:
         """Return all objects or ships of a kind; None unless all that are counted are listed."""
         subjects = [s for s, thing in self.cast.things.items() if thing.kind == kind]
@@ -309,19 +313,20 @@ def _row_of(scene: _Scene, kind: str) -> Rule:
 def _nearest_to(scene: _Scene, subject: str, kind: str) -> Rule:
     def nearest(facts: Facts) -> Statement | None:
         extent = scene.extent(subject)
-        if scene.thing(subject).kind == kind or extent.cut:
+        if scene.thing(subject).kind == kind or extent.cut or scene.count(kind) < 2:
             return None
         noted = facts.fresh()
         subjects = scene.of_kind(noted, kind)
-        if subjects is None or len(subjects) < 2:
+        if subjects is None:
+            return None
+        reach = _to_the_edge(extent)
+        if all(extent.least_gap(scene.extent(other)) > reach for other in subjects):
             return None
         gaps = sorted((scene.gap(subject, other), other) for other in subjects)
         pixel = max(scene.grid.gsd_m)
         (gap, first), (following, _) = gaps[:2]
         said = spatial.said_distance(gap, pixel)
-        if said is None or following < max(CLEARLY * gap, gap + 2 * pixel):
-            return None
-        if gap > _to_the_edge(extent):
+        if said is None or gap > reach or following < max(CLEARLY * gap, gap + 2 * pixel):
             return None
         named = scene.names(facts, subject, first)
         if named is None:
