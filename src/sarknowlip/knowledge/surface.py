@@ -5,7 +5,8 @@ histogram decides the threshold if it shows two populations (see `mixture`), the
 as dark as published water; the threshold stays within 3 dB of the published one. Otherwise the
 published threshold holds, so that a tile full of water or without any is not split in two. A pixel
 is water when any polarisation says so: co-polarised backscatter finds calm water, cross-polarised
-also water roughened by wind (the union of ASF HydroSAR). Patches below 0.3 ha are dropped. What looks like water and is not: smooth
+also water roughened by wind (the union of ASF HydroSAR). Patches below
+0.3 ha are dropped. What looks like water and is not: smooth
 sand, asphalt, radar shadow, wet snow. What is water and does not look so: flooded vegetation,
 strong wind where only VV is there.
 

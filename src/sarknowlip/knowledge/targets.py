@@ -22,6 +22,10 @@ WATER_SHARE = 0.9
 LONGEST_SHIP_M = 500.0
 """The longest ship afloat or ever built was 458 m (Seawise Giant)."""
 
+SHORTEST_SHIP_M = 15.0
+"""Where pixels are smaller than half of this, what is shorter is not called a ship: single cells of
+spiky sea look the same. Our own choice."""
+
 ELONGATED = 1.5
 LEAST_ORIENTED_PX = 6
 
@@ -31,6 +35,7 @@ class Target:
     """One bright object.
 
     Attributes:
+        number: Its number in the detections.
         column: Centre, power-weighted, pixels from the left edge of the tile (centre of the first
             pixel is 0.5).
         row: Centre, pixels from the upper edge.
@@ -43,10 +48,12 @@ class Target:
         peak_db: Brightest pixel, decibels of the tile.
         contrast_db: Brightest pixel over the background mean, dB.
         pixels: Number of pixels.
+        pixel_m: Pixel size on the ground, metres.
         box: Bounding box.
         water_share: Share of water in the ground beside it; None if surfaces are unknown.
     """
 
+    number: int
     column: float
     row: float
     lon: float
@@ -57,15 +64,17 @@ class Target:
     peak_db: float
     contrast_db: float
     pixels: int
+    pixel_m: float
     box: Box
     water_share: float | None
 
     @property
     def is_ship_candidate(self) -> bool | None:
-        """Whether it stands alone on water and is no longer than a ship; None if unknown."""
+        """Whether it stands alone on water and is as long as a ship; None if unknown."""
         if self.water_share is None:
             return None
-        return self.water_share >= WATER_SHARE and self.length_m <= LONGEST_SHIP_M
+        long = self.length_m >= SHORTEST_SHIP_M or self.pixel_m > SHORTEST_SHIP_M / 2
+        return long and self.water_share >= WATER_SHARE and self.length_m <= LONGEST_SHIP_M
 
 
 @dataclass(frozen=True)
@@ -114,6 +123,7 @@ def measure_targets(
     ground = _water_beside(shapes, detections, tile.valid, water)
     targets = [
         Target(
+            number=i + 1,
             column=shape.column,
             row=shape.row,
             lon=float(lon[i]),
@@ -124,6 +134,7 @@ def measure_targets(
             peak_db=float(10 * np.log10(peak[i])),
             contrast_db=float(10 * np.log10(contrast[i])),
             pixels=shape.pixels,
+            pixel_m=float(np.sqrt(gsd_m[0] * gsd_m[1])),
             box=shape.box,
             water_share=ground[i],
         )

@@ -14,21 +14,24 @@ from typing import ClassVar
 import numpy as np
 
 from sarknowlip.geo.grid import ground_sample_distance
-from sarknowlip.knowledge.cfar import CfarConfig, detect
-from sarknowlip.knowledge.constants import constants
+from sarknowlip.knowledge.cfar import CfarConfig, Detections, detect
+from sarknowlip.knowledge.clusters import join_fragments
 from sarknowlip.knowledge.evidence import Box, Evidence
 from sarknowlip.knowledge.looks import equivalent_looks, texture_variation
 from sarknowlip.knowledge.masks import encode_mask, mask_box
-from sarknowlip.knowledge.mixture import fit_mixture
+from sarknowlip.knowledge.relative import Tones, tell_tones
 from sarknowlip.knowledge.sources import SourceOptions
-from sarknowlip.knowledge.surface import SURFACES, SurfaceMap, is_bimodal, map_surfaces
+from sarknowlip.knowledge.surface import SURFACES, SurfaceMap, map_surfaces
 from sarknowlip.knowledge.targets import Target, measure_targets
-from sarknowlip.knowledge.windows import Floats, Mask, box_mean, to_db
+from sarknowlip.knowledge.windows import Floats, Mask, to_db
 from sarknowlip.sar.product import Acquisition
 from sarknowlip.sar.tile import TileImage
 
 LISTED = 16
-"""Targets described one by one, those of greatest contrast; all are counted."""
+SHIP_SURE = 0.8
+"""Confidence that what stands alone on water is a ship; our own estimate."""
+CALM_IS_WATER = 0.75
+"""Confidence that calm ground of an image without absolute levels is water; our own estimate."""
 LEAST_SURFACE_PX = 64
 """A surface smaller than this has no mean of its own."""
 
@@ -39,6 +42,7 @@ class ImageSource:
     Args:
         options: Not used.
         cfar: Settings of the target detector.
+        listed: Targets described one by one, those of greatest contrast; all are counted.
     """
 
     name: ClassVar[str] = "image"
@@ -47,9 +51,13 @@ class ImageSource:
     version = "1"
 
     def __init__(
-        self, options: SourceOptions | None = None, cfar: CfarConfig | None = None
+        self,
+        options: SourceOptions | None = None,
+        cfar: CfarConfig | None = None,
+        listed: int = LISTED,
     ) -> None:
         self.cfar = cfar or CfarConfig()
+        self.listed = listed
 
     def evidence(self, tile: TileImage, known: Sequence[Evidence] = ()) -> list[Evidence]:
         """Return facts about the whole tile, its surfaces, then its targets; see the module."""
@@ -74,19 +82,21 @@ class ImageSource:
         _backscatter(facts, tile, power, valid)
         variation = texture_variation(power[channel], valid, looks or 1.0)
         facts.add("image", "texture_variation", variation, "1")
+        gsd = math.sqrt(gsd_m[0] * gsd_m[1])
         surfaces = map_surfaces(tile, looks or 1.0)
         if surfaces is None:
-            _populations(facts, power[channel], valid)
+            tones = tell_tones(power[channel], valid, gsd)
+            _populations(facts, tones)
+            water, like_water = tones.calm, CALM_IS_WATER
         else:
             _surfaces(facts, surfaces, power, names, valid)
-        detections = detect(
-            power[channel], valid, looks or 1.0, math.sqrt(gsd_m[0] * gsd_m[1]), self.cfar
-        )
-        water = None if surfaces is None else surfaces.masks["water"]
+            water, like_water = surfaces.masks["water"], 1.0
+        alarms = detect(power[channel], valid, looks or 1.0, gsd, self.cfar)
+        detections = join_fragments(alarms, gsd)
         targets = measure_targets(tile, power[channel], detections, gsd_m, water)
         # The chance that speckle alone raised none of the alarms.
         sure = math.exp(-self.cfar.pfa * float(valid.sum()))
-        _targets(facts, targets, sure, known_ground=water is not None)
+        _targets(facts, targets, detections, self.listed, sure=sure, like_water=like_water)
         return facts.found
 
 
@@ -188,26 +198,32 @@ def _surfaces(
                 facts.add(surface, f"mean_{name}", mean, "dB", confidence=sure)
 
 
-def _populations(facts: _Facts, power: Floats, valid: Mask) -> None:
+def _populations(facts: _Facts, tones: Tones) -> None:
     """Add the two populations of pixels of an image whose levels mean nothing absolute."""
-    smooth = to_db(box_mean(power, valid, 2))[valid]
-    mixture = fit_mixture(smooth[np.isfinite(smooth)])
-    if mixture is None or not is_bimodal(mixture, constants()):
-        facts.add("populations", "count", 1, "count", confidence=0.7)
+    facts.add("populations", "count", 1 if tones.two is None else 2, "count", confidence=0.7)
+    if tones.two is None:
         return
-    facts.add("populations", "count", 2, "count", confidence=0.7)
-    facts.add("populations", "separation", mixture.ashman, "1")
-    facts.add("dark_population", "share", mixture.share[0], "share", confidence=0.8)
-    facts.add("populations", "contrast", mixture.mean[1] - mixture.mean[0], "dB", confidence=0.8)
+    dark, bright = tones.two.mean
+    facts.add("populations", "separation", tones.two.ashman, "1")
+    facts.add("dark_population", "share", tones.two.share[0], "share", confidence=0.8)
+    facts.add("populations", "contrast", bright - dark, "dB", confidence=0.8)
 
 
-def _targets(facts: _Facts, targets: list[Target], sure: float, known_ground: bool) -> None:
+def _targets(
+    facts: _Facts,
+    targets: list[Target],
+    detections: Detections,
+    listed: int,
+    *,
+    sure: float,
+    like_water: float,
+) -> None:
     """Add the number of targets and ships, and what is known of the clearest."""
     facts.add("targets", "count", len(targets), "count", confidence=sure)
-    if known_ground:
-        ships = sum(bool(target.is_ship_candidate) for target in targets)
-        facts.add("ships", "count", ships, "count", confidence=0.8 * sure)
-    for number, target in enumerate(targets[:LISTED]):
+    ships = sum(bool(target.is_ship_candidate) for target in targets)
+    facts.add("ships", "count", ships, "count", confidence=SHIP_SURE * like_water * sure)
+    for number, target in enumerate(targets[:listed]):
+        mask = detections.labels == target.number
         subject = f"target/{number:02d}"
         for predicate, value, unit in (
             ("column", target.column, "px"),
@@ -228,9 +244,9 @@ def _targets(facts: _Facts, targets: list[Target], sure: float, known_ground: bo
             )  # fmt: skip
         if target.water_share is not None:
             facts.add(
-                subject, "water_beside", target.water_share, "share", box=target.box,
+                subject, "water_beside", target.water_share, "share",
                 label="ship candidate" if target.is_ship_candidate else "not alone on water",
-                confidence=0.8,
+                confidence=SHIP_SURE * like_water, mask=mask,
             )  # fmt: skip
 
 
