@@ -14,7 +14,7 @@ import numpy as np
 
 from sarknowlip.knowledge.evidence import Evidence
 from sarknowlip.knowledge.masks import encode_mask, mask_box
-from sarknowlip.knowledge.vocabulary import COVERS
+from sarknowlip.knowledge.vocabulary import COVERS, FUNCTIONS
 
 Box = tuple[int, int, int, int]
 """x0, y0, x1, y1 in pixels, ends exclusive."""
@@ -114,22 +114,29 @@ class Scene:
         ):  # fmt: skip
             self.add("zones", f"zone/{subject}", predicate, value, unit)
 
-    def ground(self, regions: Sequence[tuple[str, np.ndarray, str]], source: str = "osm") -> None:
-        """Add mapped ground: regions (function, mask, name) in order of area, and functions."""
-        for function in sorted({name for name, _, _ in regions}):
-            whole = np.logical_or.reduce([mask for name, mask, _ in regions if name == function])
-            self.add(source, f"function/{function}", "share", whole.mean(), "share", mask=whole)
+    def ground(self, regions: Sequence[tuple[str, np.ndarray, str]], whole: bool = True) -> None:
+        """Add mapped regions (function, mask, name), and the share of each function.
+
+        A map that covers the whole tile tells of functions that are absent, too.
+        """
+        for function in FUNCTIONS:
+            masks = [mask for name, mask, _ in regions if name == function]
+            if masks:
+                mask = np.logical_or.reduce(masks)
+                self.add("osm", f"function/{function}", "share", mask.mean(), "share", mask=mask)
+            elif whole:
+                self.add("osm", f"function/{function}", "share", 0.0, "share")
         largest = sorted(regions, key=lambda region: -int(region[1].sum()))
         for number, (function, mask, name) in enumerate(largest):
             subject = f"region/{number:02d}"
             x0, y0, x1, y1 = mask_box(mask)  # type: ignore[misc]
-            self.add(source, subject, "function", None, "class", label=function, mask=mask)
-            self.add(source, subject, "share", mask.mean(), "share")
-            self.add(source, subject, "area", mask.sum() * GSD_M**2, "m2")
-            self.point(source, subject, (x0 + x1) / 2, (y0 + y1) / 2)
-            self.add(source, subject, "orientation", 90.0 if x1 - x0 > y1 - y0 else 0.0, "deg")
+            self.add("osm", subject, "function", None, "class", label=function, mask=mask)
+            self.add("osm", subject, "share", mask.mean(), "share")
+            self.add("osm", subject, "area", mask.sum() * GSD_M**2, "m2")
+            self.point("osm", subject, (x0 + x1) / 2, (y0 + y1) / 2)
+            self.add("osm", subject, "orientation", 90.0 if x1 - x0 > y1 - y0 else 0.0, "deg")
             if name:
-                self.add(source, subject, "name", None, "class", label=name)
+                self.add("osm", subject, "name", None, "class", label=name)
 
     def objects(self, found: Sequence[tuple[str, Box, str, dict[str, float]]]) -> None:
         """Add mapped objects: kind, box, name, and measures by predicate."""
@@ -335,7 +342,7 @@ def open_sea() -> list[Evidence]:
     scene.surface("bright_structure", ~everything, 0.0, 0.0)
     scene.cover("water", everything, -20.2, -27.6, 0.05)
     scene.no_other_cover()
-    scene.ground([("sea", everything, "North Sea")])
+    scene.ground([("sea", everything, "North Sea")], whole=False)
     scene.zone("function/sea", -20.2, -27.6, 0.05)
     scene.targets([(30.0, 30.0, True, 200.0, 30.0), (100.0, 60.0, True, 90.0, 15.0),
                    (64.0, 110.0, True, 40.0, 10.0)])  # fmt: skip

@@ -28,26 +28,25 @@ MECHANISM_SURE = 0.9
 LEAST_NETWORK_M = 100.0
 """A shorter network is not spoken of."""
 
-_ASKED: dict[str, tuple[str, ...]] = {
-    "residential": (
-        "function/residential", "function/dense_residential", "function/sparse_residential"
-    ),
-    "port": ("function/port", "function/quay", "objects/crane"),
+_ASKED = (
+    "residential", "port", "airport", "industrial", "farmland", "forest", "commercial", "rail",
+    "park", "tank_farm", "wind_farm", "stadium",
+)  # fmt: skip
+"""Functions whose absence is worth telling."""
+_BELONGING = {
+    "residential": ("function/dense_residential", "function/sparse_residential"),
+    "port": ("function/quay", "objects/crane"),
     "airport": (
-        "function/airport", "function/runway", "function/taxiway", "function/apron",
-        "objects/terminal", "objects/hangar",
+        "function/runway", "function/taxiway", "function/apron", "objects/terminal",
+        "objects/hangar",
     ),
-    "industrial": ("function/industrial", "function/tank_farm", "objects/storage_tank"),
-    "farmland": ("function/farmland",),
-    "forest": ("function/forest",),
-    "commercial": ("function/commercial",),
-    "rail": ("function/rail", "railways", "objects/station"),
-    "park": ("function/park",),
-    "tank_farm": ("function/tank_farm", "objects/storage_tank"),
-    "wind_farm": ("function/wind_farm", "objects/wind_turbine"),
-    "stadium": ("function/stadium", "objects/stadium"),
+    "industrial": ("function/tank_farm", "objects/storage_tank"),
+    "rail": ("railways", "objects/station"),
+    "tank_farm": ("objects/storage_tank",),
+    "wind_farm": ("objects/wind_turbine",),
+    "stadium": ("objects/stadium",),
 }  # fmt: skip
-"""Functions whose absence is worth telling, and the facts that would speak against it."""
+"""Subjects that speak against the absence of a function."""
 
 
 class Function(RuleStage):
@@ -215,16 +214,10 @@ def _network(network: str) -> Rule:
 
 def _unmapped(function: str) -> Rule:
     def absence_from_map(facts: Facts) -> Statement | None:
-        """Only of a map that knows functions of land, and nothing that belongs to this one."""
-        mapped = [
-            subject
-            for subject in facts.subjects("function/")
-            if subject.partition("/")[2] not in WATERS
-        ]
-        if not mapped or any(_shows(facts.fresh(), subject) for subject in _ASKED[function]):
+        """Only of a map that says so, and shows nothing that belongs to such ground."""
+        share = facts.value(f"function/{function}", "share")
+        if share != 0 or any(_shows(facts, subject) for subject in _BELONGING.get(function, ())):
             return None
-        for subject in mapped:
-            facts.find(subject, "share")
         return Statement("function_unmapped", {"function": function}, confidence=UNMAPPED_SURE)
 
     return absence_from_map
