@@ -70,7 +70,8 @@ def test_a_tile_north_east_of_rome() -> None:
         (24.952, 60.184, "Helsinki"),  # Kallio, a district that the list holds too
         (12.798, 41.963, "Tivoli"),
         (6.73, 0.34, "São Tomé"),
-        (4.35, 51.92, "Rotterdam"),  # port of Vlaardingen and Pernis
+        (4.34, 51.91, "Vlaardingen"),  # a town of its own, beside Rotterdam
+        (4.44, 51.88, "Rotterdam"),  # Waalhaven
     ],
 )
 def test_cities_win_over_their_suburbs(lon: float, lat: float, name: str) -> None:
