@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 
-from sarknowlip.annotate.claim import Claim, Text
-from sarknowlip.annotate.grammar import Grammar
+from pydantic import Field, model_validator
+
+from sarknowlip.annotate.claim import Claim, Level, Text
+from sarknowlip.annotate.faithful import Check, dimension_of
+from sarknowlip.annotate.grammar import PROBABLE, Grammar
+from sarknowlip.annotate.grounding import references_of
+from sarknowlip.annotate.pattern import Draw
+from sarknowlip.annotate.questions import TOPICS, Question, questions_of
 from sarknowlip.core.config import Config
-from sarknowlip.knowledge.evidence import Evidence
+from sarknowlip.knowledge.evidence import Evidence, Facts
+
+LEVELS: tuple[Level, ...] = (
+    "sentence", "phrase", "tag", "paragraph", "question-answer", "grounding",
+)  # fmt: skip
+CHOICES = 3
+"""False answers offered at most."""
+
+Item = TypeVar("Item")
 
 
 class TextConfig(Config):
@@ -15,26 +30,49 @@ class TextConfig(Config):
 
     Attributes:
         language: BCP 47 tag of a packaged lexicon.
+        levels: Forms of text.
+        wordings: Sentences for a claim.
+        words: Least and most words of the paragraph; the number aimed at is drawn between them.
+        questions: Questions about a tile at most.
+        groundings: Grounding expressions at most.
+        seed: Of all choices of words.
     """
 
     language: str = "en"
+    levels: tuple[Level, ...] = Field(LEVELS, min_length=1)
+    wordings: int = Field(1, ge=1)
+    words: tuple[int, int] = (40, 120)
+    questions: int = Field(8, ge=0)
+    groundings: int = Field(8, ge=0)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> TextConfig:
+        if not 0 < self.words[0] <= self.words[1]:
+            raise ValueError(f"words: {self.words} is not least and most")
+        return self
 
 
 class Composer:
     """Makes the texts of a tile.
 
+    Sentences and paragraphs say how certain a claim is; the other levels have no room for it, and
+    are made of claims only that are at least probable.
+
     Args:
         config: Which texts.
+        grammar: Words; None for those of the configured language.
 
     Raises:
-        ConfigError: There is no lexicon of that language.
+        ConfigError: There is no lexicon of that language, or it is malformed.
     """
 
-    version = "1"
+    version = "2"
 
-    def __init__(self, config: TextConfig | None = None) -> None:
+    def __init__(self, config: TextConfig | None = None, grammar: Grammar | None = None) -> None:
         self.config = config or TextConfig()
-        self.grammar = Grammar(self.config.language)
+        self.grammar = grammar or Grammar(self.config.language)
+        self._check = Check(self.grammar)
 
     def texts(self, claims: Sequence[Claim], evidence: Sequence[Evidence]) -> list[Text]:
         """Return the texts of one tile; equal claims and evidence give equal texts.
@@ -43,7 +81,19 @@ class Composer:
             claims: What is to be said, in the order of the chain.
             evidence: Facts about the tile, for boxes and masks of what is referred to.
         """
-        return [self.grammar.sentence(claim) for claim in claims]
+        found: list[Text] = []
+        for level in self.config.levels:
+            if level == "sentence":
+                found.extend(self._sentences(claims))
+            elif level == "paragraph":
+                found.extend(self._paragraph(claims))
+            elif level == "question-answer":
+                found.extend(self._questions(claims))
+            elif level == "grounding":
+                found.extend(self._groundings(claims, Facts(evidence)))
+            else:
+                found.extend(self._short(level, claims))
+        return found
 
     def fault(
         self, text: Text, claims: Mapping[str, Claim], evidence: Sequence[Evidence]
@@ -58,11 +108,173 @@ class Composer:
             claims: Claims about the tile that hold, by identifier.
             evidence: Facts about the tile that hold.
         """
-        if not text.intact:
-            return "its identifier is not the digest of its content"
-        missing = [key for key in text.claim_ids if key not in claims]
-        if missing:
-            return f"it rests on claim {missing[0]}, which does not hold"
-        if text != self.grammar.sentence(claims[text.claim_ids[0]]):
-            return "its words say something else"
-        return None
+        return self._check.fault(text, claims, evidence)
+
+    def _draw(self, *key: str) -> Draw:
+        return Draw(self.grammar.language, str(self.config.seed), *key)
+
+    def _sentences(self, claims: Sequence[Claim]) -> Iterator[Text]:
+        language = self.grammar.language
+        for claim in claims:
+            said = (
+                self.grammar.sentence(claim, self._draw("sentence", claim.id, str(number)))
+                for number in range(self.config.wordings)
+            )
+            for words in dict.fromkeys(said):
+                yield Text.of(
+                    claim.tile_id, claim.dimension, "sentence", words,
+                    claim_ids=[claim.id], language=language,
+                )  # fmt: skip
+
+    def _short(self, level: Level, claims: Sequence[Claim]) -> Iterator[Text]:
+        """Yield phrases or tags; what two claims would say alike is said once."""
+        seen: set[str] = set()
+        for claim in claims:
+            if claim.confidence < PROBABLE:
+                continue
+            draw = self._draw(level, claim.id)
+            words = self.grammar.say(level, claim.predicate, claim.arguments, draw)
+            if words is not None and words not in seen:
+                seen.add(words)
+                yield Text.of(
+                    claim.tile_id, claim.dimension, level, words,
+                    claim_ids=[claim.id], language=self.grammar.language,
+                )  # fmt: skip
+
+    def _paragraph(self, claims: Sequence[Claim]) -> Iterator[Text]:
+        """Yield a paragraph: the summary first, then claims of all dimensions in their order."""
+        if len(claims) < 2:
+            return
+        draw = self._draw("paragraph", *(claim.id for claim in claims))
+        least, most = self.config.words
+        aim = least + draw.below(most - least + 1)
+        chosen: dict[str, str] = {}
+        length = 0
+        for claim in spread(claims):
+            said = self.grammar.sentence(
+                claim, self._draw("paragraph", claim.id), linked=bool(chosen)
+            )
+            words = len(said.split())
+            if length + words <= aim or (length < least and length + words <= most) or not chosen:
+                chosen[claim.id] = said
+                length += words
+        first = next(iter(chosen))
+        ordered = sorted(claims, key=lambda claim: claim.id != first)
+        told = [claim for claim in ordered if claim.id in chosen]
+        yield Text.of(
+            claims[0].tile_id, dimension_of(told), "paragraph",
+            " ".join(chosen[claim.id] for claim in told),
+            claim_ids=[claim.id for claim in told], language=self.grammar.language,
+        )  # fmt: skip
+
+    def _questions(self, claims: Sequence[Claim]) -> Iterator[Text]:
+        if not claims:
+            return
+        draw = self._draw("question-answer", *(claim.id for claim in claims))
+        values = self.grammar.words.values
+        asked = [
+            question
+            for claim in claims
+            if claim.confidence >= PROBABLE
+            for question in questions_of(claim, claims, values)
+        ]
+        seen: set[tuple[str, str]] = set()
+        for question in varied(asked, draw):
+            key = question.claim.id, question.key.rstrip("?")
+            if len(seen) == self.config.questions:
+                return
+            text = None if key in seen else self._asked(question)
+            if text is not None:
+                seen.add(key)
+                yield text
+
+    def _asked(self, question: Question) -> Text | None:
+        """Return a question and its answer; None if the lexicon has no words for it."""
+        claim, key = question.claim, question.key
+        draw = self._draw("question-answer", claim.id, key)
+        ask = self.grammar.say("ask", key, question.given, draw)
+        if ask is None:
+            return None
+        if question.answers is None:
+            answer = draw.one(self.grammar.lexicon.answers["yes" if question.holds else "no"])
+            choices: list[str] = []
+        else:
+            said = self.grammar.say("answer", key, question.answers, draw)
+            if said is None:
+                return None
+            answer, choices = said, []
+            if draw.below(2):
+                wrong = shuffled(question.wrong, draw)[:CHOICES]
+                others = [self.grammar.say("answer", key, values, draw) for values in wrong]
+                choices = shuffled([answer, *(other for other in others if other)], draw)
+            if len(set(choices)) < 2 or len(set(choices)) < len(choices):
+                choices = []
+        return Text.of(
+            claim.tile_id, claim.dimension, "question-answer", answer,
+            claim_ids=[claim.id], language=self.grammar.language,
+            question=ask[0].upper() + ask[1:], topic=question.topic, choices=choices,
+        )  # fmt: skip
+
+    def _groundings(self, claims: Sequence[Claim], facts: Facts) -> Iterator[Text]:
+        seen: set[tuple[tuple[int, ...], ...]] = set()
+        for claim in claims:
+            if claim.confidence < PROBABLE:
+                continue
+            for number, meant in enumerate(references_of(claim, facts)):
+                if meant.boxes in seen or len(seen) == self.config.groundings:
+                    continue
+                draw = self._draw("grounding", claim.id, str(number))
+                words = self.grammar.say("grounding", meant.key, meant.arguments, draw)
+                if words is None:
+                    continue
+                seen.add(meant.boxes)
+                yield Text.of(
+                    claim.tile_id, claim.dimension, "grounding", words,
+                    claim_ids=[claim.id], language=self.grammar.language,
+                    boxes_px=meant.boxes, masks_rle=meant.masks,
+                )  # fmt: skip
+
+
+def spread(claims: Sequence[Claim]) -> Iterator[Claim]:
+    """Yield claims of all dimensions by turns, the summary's first, others in the chain's order."""
+    queues: dict[str, list[Claim]] = {"summary": []}
+    for claim in claims:
+        queues.setdefault(claim.dimension, []).append(claim)
+    for place in range(max(map(len, queues.values()))):
+        for queue in queues.values():
+            if place < len(queue):
+                yield queue[place]
+
+
+def varied(questions: Sequence[Question], draw: Draw) -> Iterator[Question]:
+    """Yield questions of all topics by turns, in a drawn order.
+
+    Of those with yes or no for an answer, both follow each other by turns, the first one drawn; a
+    topic that has only one of the two gives one.
+    """
+    queues: list[list[Question]] = []
+    for topic in TOPICS:
+        alike = shuffled([q for q in questions if q.topic == topic], draw)
+        yes, no = ([q for q in alike if q.holds is holds] for holds in (True, False))
+        most = max(1, min(len(yes), len(no)))
+        first, second = (yes, no) if draw.below(2) else (no, yes)
+        turns = [q for place in range(most) for part in (first, second) for q in part[place:][:1]]
+        free = [q for q in alike if q.holds is None]
+        queues.append(list(_by_turns([free, turns])))
+    yield from _by_turns(queues)
+
+
+def _by_turns(queues: Sequence[Sequence[Item]]) -> Iterator[Item]:
+    for place in range(max(map(len, queues), default=0)):
+        for queue in queues:
+            if place < len(queue):
+                yield queue[place]
+
+
+def shuffled(items: Sequence[Item], draw: Draw) -> list[Item]:
+    """Return items in a drawn order (Fisher–Yates)."""
+    left = list(items)
+    for last in range(len(left) - 1, 0, -1):
+        other = draw.below(last + 1)
+        left[last], left[other] = left[other], left[last]
+    return left

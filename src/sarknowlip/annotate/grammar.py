@@ -1,127 +1,195 @@
-"""From claims to words: patterns with alternatives, chosen by the claim's own identifier.
+"""From claims to words and back: renders clauses, sentences, phrases and tags, and recognises them.
 
-A lexicon (`lexicon/<language>/`: words, and a file of patterns for each stage) is data. Its
-patterns use
+All choices of a text follow from one digest of what it renders, so that the same claim gives the
+same words on every machine. Recognition runs through the same patterns with the claim's own values:
+a text is faithful if it is *some* wording of its claims.
 
-- `[a|b|c]`: one of the alternatives, which may be empty; not nested;
-- `{argument}`: the argument's value, as one of its words if the lexicon has words for it;
-- `{argument#singular#plural}`: a number, in digits or as a numeral, and the noun's right form.
-
-The same claim gives the same words on every machine; another claim draws other ones.
+Certainty is said: a claim of confidence below 0.9 is "probable", below 0.6 "possible", and its
+sentence must say so.
 """
 
 from __future__ import annotations
 
 import functools
-import json
-import re
-from importlib import resources
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.resources.abc import Traversable
 
-from pydantic import Field
+from sarknowlip.annotate.claim import Argument, Claim
+from sarknowlip.annotate.pattern import Draw, Line, SlotEnds, choice_ends
+from sarknowlip.annotate.words import Asking, Words, read_lexicon
 
-from sarknowlip.annotate.claim import Argument, Claim, Text
-from sarknowlip.core.config import Config
-from sarknowlip.core.errors import ConfigError
-from sarknowlip.core.hashing import unit_interval
+PLAIN, PROBABLE = 0.9, 0.6
+"""Confidences from which a statement is made plainly, and as probable."""
 
-_ALTERNATIVES = re.compile(r"\[([^\[\]]*)\]")
-_SLOT = re.compile(r"\{(\w+)(?:#([^#}]*)#([^#}]*))?\}")
-
-
-class Lexicon(Config):
-    """The words of one language.
-
-    Attributes:
-        words: For an argument, for each of its values, words that mean it.
-        numerals: Words for 0, 1, 2, …
-        sentences: For a predicate, sentence patterns.
-    """
-
-    words: dict[str, dict[str, tuple[str, ...]]]
-    numerals: tuple[str, ...]
-    sentences: dict[str, tuple[str, ...]] = Field(min_length=1)
+Lines = Sequence[Line]
+Arguments = Mapping[str, Argument]
 
 
 class Grammar:
-    """Renders claims in one language.
+    """Says claims in one language.
 
     Args:
-        language: BCP 47 tag of a packaged lexicon, "en".
+        language: BCP 47 tag of a lexicon, "en".
+        folder: Where lexicons lie; None for the packaged ones.
 
     Raises:
-        ConfigError: There is no such lexicon.
+        ConfigError: There is no such lexicon, or it is malformed.
     """
 
-    def __init__(self, language: str = "en") -> None:
+    def __init__(self, language: str = "en", folder: Traversable | None = None) -> None:
         self.language = language
-        self.lexicon = _lexicon(language)
+        self.lexicon = read_lexicon(language, folder)
+        self.words = words = Words(self.lexicon)
+        lexicon, asked = self.lexicon, self.lexicon.questions.items()
+        tables: dict[str, Mapping[str, Sequence[str]]] = {
+            "sentence": lexicon.sentences,
+            "phrase": lexicon.phrases,
+            "tag": lexicon.tags,
+            "grounding": lexicon.grounding,
+            "ask": {key: asking.ask for key, asking in asked},
+            "answer": {key: _answers(key, asking) for key, asking in asked},
+        }
+        self._patterns = {
+            level: {key: words.compiled(patterns) for key, patterns in table.items()}
+            for level, table in tables.items()
+        }
+        self._frames = {key: words.compiled(text) for key, text in self.lexicon.frames.items()}
+        self._links = words.compiled(self.lexicon.links)
+        self._full = functools.lru_cache(1 << 12)(self._full_lines)
 
-    def sentence(self, claim: Claim) -> Text:
+    def sentence(self, claim: Claim, draw: Draw, *, linked: bool = False) -> str:
         """Return a claim as one sentence.
 
+        Args:
+            claim: What is said.
+            draw: Choices.
+            linked: Whether it follows another in a paragraph.
+
         Raises:
-            KeyError: The lexicon has no pattern for the predicate; the contract test of stages
-                keeps this from happening.
+            KeyError: The lexicon has no pattern for the predicate, or no words for a value.
         """
-        draw = _Draw(claim.id, self.language)
-        pattern = draw.one(self.lexicon.sentences[claim.predicate])
-        chosen = _ALTERNATIVES.sub(lambda match: draw.one(match[1].split("|")), pattern)
-        filled = _SLOT.sub(lambda match: self._slot(match, claim, draw), chosen)
-        words = " ".join(filled.split()).replace(" ,", ",").replace(" .", ".")
-        return Text.of(
-            claim.tile_id,
-            claim.dimension,
-            "sentence",
-            words[0].upper() + words[1:],
-            claim_ids=[claim.id],
-            language=self.language,
+        lines = self._clauses(claim)
+        said = _pick(lines, draw).render(lambda slot: self.words.ways(slot, claim.arguments), draw)
+        framed = _pick(self._frames[certainty(claim)], draw).render(lambda slot: (said,), draw)
+        if linked:
+            framed = _pick(self._links, draw).render(lambda slot: (framed,), draw)
+        return framed[0].upper() + framed[1:]
+
+    def sentence_ends(
+        self, claim: Claim, text: str, starts: Iterable[int], *, linked: bool = False
+    ) -> set[int]:
+        """Return where in a text a sentence for a claim may end that begins at one of the starts.
+
+        Args:
+            claim: What is to be said.
+            text: Text.
+            starts: Offsets in it.
+            linked: Whether it may be linked to one before it.
+        """
+        clauses, frames = self._clauses(claim), self._frames[certainty(claim)]
+
+        def clause(text: str, at: Iterable[int]) -> set[int]:
+            return self._ends(clauses, claim.arguments, text, at)
+
+        def framed(text: str, at: Iterable[int]) -> set[int]:
+            return _any_ends(frames, text, at, lambda _, inner: clause(text, inner))
+
+        def whole(text: str, at: Iterable[int]) -> set[int]:
+            if not linked:
+                return framed(text, at)
+            return _any_ends(self._links, text, at, lambda _, inner: framed(text, inner))
+
+        found: set[int] = set()
+        for start in starts:
+            first = text[start : start + 1]
+            if first and first == first.upper():
+                small = text[:start] + first.lower() + text[start + 1 :]
+                found |= whole(text, [start]) | (whole(small, [start]) if small != text else set())
+        return found
+
+    def say(self, level: str, key: str, arguments: Arguments, draw: Draw) -> str | None:
+        """Return one wording of a phrase, tag, question, answer or expression.
+
+        Args:
+            level: "phrase", "tag", "ask", "answer" or "grounding".
+            key: Key of the patterns.
+            arguments: Values; each line that says none but these may be taken. Questions say all.
+            draw: Choices.
+
+        Returns:
+            None if there is no pattern.
+        """
+        lines = self._fitting(level, key, arguments)
+        if not lines:
+            return None
+        return _pick(lines, draw).render(lambda slot: self.words.ways(slot, arguments), draw)
+
+    def is_said(self, level: str, key: str, arguments: Arguments, text: str) -> bool:
+        """Return whether a text is one of the wordings that `say` draws from."""
+        lines = self._fitting(level, key, arguments)
+        return len(text) in self._ends(lines, arguments, text, [0])
+
+    def _fitting(self, level: str, key: str, arguments: Arguments) -> Lines:
+        if level == "ask":
+            return self._full(level, key, told(arguments))
+        filled = told(arguments)
+        lines = self._patterns[level].get(key, ())
+        return [line for line in lines if line.names <= filled]
+
+    def _clauses(self, claim: Claim) -> Lines:
+        """Return the clauses that say all arguments of a claim."""
+        lines = self._full("sentence", claim.predicate, told(claim.arguments))
+        if not lines:
+            raise KeyError(
+                f"{self.language} lexicon: no sentence for {claim.predicate} that says "
+                + ", ".join(sorted(told(claim.arguments)))
+            )
+        return lines
+
+    def _full_lines(self, level: str, key: str, names: frozenset[str]) -> Lines:
+        return tuple(line for line in self._patterns[level].get(key, ()) if line.names == names)
+
+    def _ends(self, lines: Lines, arguments: Arguments, text: str, at: Iterable[int]) -> set[int]:
+        return _any_ends(
+            lines,
+            text,
+            at,
+            lambda slot, inner: choice_ends(text, inner, self.words.ways(slot, arguments)),
         )
 
-    def _slot(self, match: re.Match[str], claim: Claim, draw: _Draw) -> str:
-        name, singular, plural = match.groups()
-        value = claim.arguments[name]
-        if singular is not None:
-            return f"{self._number(value, draw)} {singular if value == 1 else plural}"
-        words = self.lexicon.words.get(name, {}).get(str(value))
-        if words is not None:
-            return draw.one(words)
-        if isinstance(value, str):
-            raise KeyError(f"{self.language} lexicon: no words for {name} = {value}")
-        return _digits(value)
 
-    def _number(self, value: Argument, draw: _Draw) -> str:
-        numerals = self.lexicon.numerals
-        if isinstance(value, int) and 0 < value < len(numerals):
-            return draw.one([str(value), numerals[value]])
-        return str(value)
+def certainty(claim: Claim) -> str:
+    """Return how a claim must be said: "plain", "probable" or "possible"."""
+    if claim.confidence >= PLAIN:
+        return "plain"
+    return "probable" if claim.confidence >= PROBABLE else "possible"
 
 
-class _Draw:
-    """A sequence of choices that follows from an identifier."""
-
-    def __init__(self, *key: str) -> None:
-        self._key = key
-        self._count = 0
-
-    def one(self, options: tuple[str, ...] | list[str]) -> str:
-        self._count += 1
-        return options[int(unit_interval(*self._key, str(self._count)) * len(options))]
+def told(arguments: Arguments) -> frozenset[str]:
+    """Return the names of arguments that have something to say; a thing counts as one."""
+    return frozenset(
+        name
+        for name, value in arguments.items()
+        if value != "" and not (name[1:2] == "_" and name[0] in arguments)
+    )  # fmt: skip
 
 
-def _digits(value: Argument) -> str:
-    text = f"{value:.1f}" if isinstance(value, float) else str(value)
-    return text.replace("-", "−")
+def _answers(key: str, asking: Asking) -> Sequence[str]:
+    """Return the patterns of an answer; without any, the value that the key names."""
+    if key.endswith("?"):
+        return ()
+    return asking.answer or ["{" + key.partition("/")[2] + "}"]
 
 
-@functools.cache
-def _lexicon(language: str) -> Lexicon:
-    folder = resources.files("sarknowlip.annotate").joinpath("lexicon", language)
-    if not language.isidentifier() or not folder.is_dir():
-        raise ConfigError(f"no lexicon for language {language!r}", "choose en, or add a lexicon")
-    joined: dict[str, Any] = {"sentences": {}}
-    for part in sorted(folder.iterdir(), key=lambda file: file.name):
-        content = json.loads(part.read_text("utf-8"))
-        joined["sentences"] |= content.pop("sentences", {})
-        joined |= content
-    return Lexicon(**joined)
+def _pick(lines: Lines, draw: Draw) -> Line:
+    return lines[draw.below(len(lines))]
+
+
+def _any_ends(
+    lines: Lines, text: str, at: Iterable[int], slot_ends: SlotEnds
+) -> set[int]:  # fmt: skip
+    starts = list(at)
+    found: set[int] = set()
+    for line in lines:
+        found |= line.ends(text, starts, slot_ends)
+    return found

@@ -1,0 +1,275 @@
+"""The words of one language: a lexicon, and all the ways in which it says a value.
+
+A lexicon is a folder of JSON files (docs/add-a-language.md); none of its content is in the code.
+How an argument is said follows from its name: `…name` verbatim, `…_pct`, `…_m`, `…_km`, `…_db`,
+`…_deg` as a quantity, one with an `…_kind` beside it as a thing, the others by a table of words.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from importlib.resources.abc import Traversable
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from sarknowlip.annotate.claim import Argument
+from sarknowlip.annotate.pattern import Line, Slot, compile_pattern
+from sarknowlip.core.config import Config
+from sarknowlip.core.errors import ConfigError
+
+TABLES: dict[str, tuple[str, ...]] = {
+    "main": ("function", "cover", "surface"),
+    "second": ("function", "cover", "surface"),
+    "more": ("function", "cover", "surface", "thing"),
+    "less": ("function", "cover", "surface", "thing"),
+    "one": ("function", "cover", "surface", "thing"),
+    "other": ("function", "cover", "surface", "thing"),
+    "kind": ("thing",),
+    "water": ("function",),
+}
+"""Tables in which an argument's words are sought, where it has none of its own name."""
+UNITS = ("pct", "m", "km", "db", "deg", "ratio")
+"""Last parts of names of arguments that are quantities; all other numbers are counts."""
+
+PROPER = ("name", "country")
+"""Ends of names of arguments that are said as they are."""
+
+
+class Quantity(Config):
+    """One way to say a quantity.
+
+    Attributes:
+        say: Pattern with `{n}` (digits), `{w}` (numeral), or neither.
+        scale: Factor from the argument to the number that is said; a number that needs more than
+            three decimals is not said this way.
+        least: Smallest value that may be said this way.
+        most: Largest value.
+        decimals: Least decimals of a number that is not whole by its type.
+    """
+
+    say: str
+    scale: float = 1.0
+    decimals: int = 0
+    least: float = -1e9
+    most: float = 1e9
+
+
+class Asking(Config):
+    """A question.
+
+    Attributes:
+        ask: Patterns of the question.
+        answer: Patterns of the answer; none: just the value that is asked for.
+    """
+
+    ask: tuple[str, ...] = Field(min_length=1)
+    answer: tuple[str, ...] = ()
+
+
+class Lexicon(Config):
+    """The words of one language.
+
+    Attributes:
+        words: For a table, for each value, words that mean it; forms of a word are parted by "#".
+        numerals: Words for 0, 1, 2, …; that for 0 is not used.
+        decimal: Decimal mark.
+        minus: Sign of negative numbers.
+        quantities: Ways to say a quantity, by unit.
+        things: Patterns that name a thing, with `{kind}`, `{name}`, `{part}`.
+        macros: Pieces of patterns.
+        frames: Patterns that make a clause a sentence, by certainty ("plain", "probable",
+            "possible"), with `{clause}`.
+        links: Patterns that make a framed clause follow another in a paragraph, with `{sentence}`.
+        sentences: For a predicate, patterns of clauses.
+        phrases: The same for noun phrases.
+        tags: The same for tags.
+        questions: By "predicate/asked argument" or "presence/…"; those of yes or no end in "?".
+        answers: Words for "yes" and "no".
+        grounding: Patterns of expressions that refer to several things or a surface.
+    """
+
+    words: dict[str, dict[str, tuple[str, ...]]]
+    numerals: tuple[str, ...]
+    decimal: str = "."
+    minus: str = "−"
+    quantities: dict[str, tuple[Quantity, ...]]
+    things: tuple[str, ...] = Field(min_length=1)
+    macros: dict[str, str] = Field(default_factory=dict)
+    frames: dict[str, tuple[str, ...]]
+    links: tuple[str, ...] = Field(min_length=1)
+    sentences: dict[str, tuple[str, ...]] = Field(min_length=1)
+    phrases: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    tags: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    questions: dict[str, Asking] = Field(default_factory=dict)
+    answers: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    grounding: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+
+def read_lexicon(language: str, folder: Traversable | None = None) -> Lexicon:
+    """Return the lexicon of a language; tables that several files hold are joined.
+
+    Args:
+        language: BCP 47 tag, the folder's name.
+        folder: Where the languages lie; None for the packaged ones.
+
+    Raises:
+        ConfigError: There is none, or a file is malformed.
+    """
+    home = folder or resources.files("sarknowlip.annotate").joinpath("lexicon")
+    place = home.joinpath(language)
+    if not language.replace("-", "_").isidentifier() or not place.is_dir():
+        raise ConfigError(f"no lexicon for language {language!r}", "choose en, or add a lexicon")
+    joined: dict[str, Any] = {}
+    for part in sorted(place.iterdir(), key=lambda file: file.name):
+        try:
+            content = json.loads(part.read_text("utf-8"))
+            joined = _merged(joined, content)
+        except (ValueError, AttributeError, TypeError) as error:
+            raise ConfigError(f"lexicon {part} is damaged: {error}", "write valid JSON") from error
+    try:
+        return Lexicon(**joined)
+    except (ValidationError, TypeError) as error:
+        first = str(error).replace("\n", " ")[:200]
+        raise ConfigError(f"lexicon {place}: {first}", "see docs/add-a-language.md") from error
+
+
+class Words:
+    """All the ways in which a lexicon says a value.
+
+    Args:
+        lexicon: The language.
+    """
+
+    def __init__(self, lexicon: Lexicon) -> None:
+        self.lexicon = lexicon
+        self._quantities = {
+            unit: [(form, self.compiled([form.say])) for form in forms]
+            for unit, forms in lexicon.quantities.items()
+        }
+        self._things = self.compiled(lexicon.things)
+        self._word = functools.lru_cache(1 << 12)(self._find_word)
+        self._number = functools.lru_cache(1 << 16)(self._find_number)
+        self._thing = functools.lru_cache(1 << 14)(self._find_thing)
+
+    def compiled(self, patterns: Iterable[str]) -> tuple[Line, ...]:
+        """Return the lines of patterns.
+
+        Raises:
+            ConfigError: A pattern is malformed.
+        """
+        return tuple(
+            line
+            for pattern in patterns
+            for line in compile_pattern(pattern, self.lexicon.macros)
+        )  # fmt: skip
+
+    def ways(self, slot: Slot, arguments: Mapping[str, Argument]) -> Sequence[str]:
+        """Return all ways to say what belongs into a slot.
+
+        Raises:
+            KeyError: The lexicon has no words for the value.
+        """
+        name = slot.name
+        value = arguments[name]
+        kind = arguments.get(name + "_kind")
+        if kind is not None:
+            return self._thing(kind, arguments[name + "_name"], arguments[name + "_part"])
+        if value.__class__ is str:
+            if name.endswith(PROPER):
+                return (value,)
+            return self._word(slot, value)
+        noun = arguments[slot.noun] if slot.noun else None
+        return self._number(slot, value, noun)
+
+    def values(self, argument: str) -> tuple[str, ...]:
+        """Return the values that an argument's table has words for."""
+        tables = TABLES.get(argument, (argument,))
+        return tuple(key for table in tables for key in self.lexicon.words.get(table, {}))
+
+    def _find_word(self, slot: Slot, value: str) -> tuple[str, ...]:
+        tables = (slot.table,) if slot.table else (slot.name, *TABLES.get(slot.name, ()))
+        for table in tables:
+            found = self.lexicon.words.get(table, {}).get(value)
+            if found is not None:
+                return tuple(dict.fromkeys(_form(word, slot.form) for word in found))
+        raise KeyError(f"no words for {slot.name} = {value} (tables {', '.join(tables)})")
+
+    def _find_number(self, slot: Slot, value: int | float, noun: str | None) -> tuple[str, ...]:
+        if slot.nouns or noun is not None:
+            form = 1 if value == 1 else 2
+            nouns: Sequence[str] = (
+                [slot.nouns[form - 1]]
+                if noun is None
+                else self._word(Slot(slot.noun, slot.table, form), noun)
+            )
+            return tuple(f"{n} {word}" for n in self._count(value) for word in nouns)
+        found = self.lexicon.words.get(slot.name, {}).get(str(value))
+        if found is not None:
+            return found
+        unit = slot.table or slot.name.rpartition("_")[2]
+        if unit not in UNITS:
+            return self._count(value)
+        said: list[str] = []
+        for form_of, lines in self._quantities[unit]:
+            if form_of.least <= value <= form_of.most:
+                said.extend(self._quantity(value, form_of, lines))
+        return tuple(dict.fromkeys(said))
+
+    def _quantity(self, value: int | float, form: Quantity, lines: Iterable[Line]) -> Iterable[str]:
+        number = round(value * form.scale, 9)
+        if abs(round(number, 3) - number) > 1e-9:
+            return
+        decimals = form.decimals if isinstance(value, float) else 0
+        said = {"n": (self._digits(number, decimals),), "w": (self._numeral(number),)}
+        for line in lines:
+            if all(said[name][0] for name in line.names):
+                yield from line.wordings(lambda slot: said[slot.name])
+
+    def _count(self, value: int | float) -> tuple[str, ...]:
+        numeral = self._numeral(value)
+        return (self._digits(value), numeral) if numeral else (self._digits(value),)
+
+    def _numeral(self, value: int | float) -> str:
+        numerals = self.lexicon.numerals
+        whole = int(value)
+        return numerals[whole] if whole == value and 0 < whole < len(numerals) else ""
+
+    def _digits(self, value: int | float, decimals: int = 0) -> str:
+        """Return a number in digits, with as many decimals as it has, three at most."""
+        text = f"{value:.3f}".rstrip("0").rstrip(".")
+        text = f"{value:.{decimals}f}" if len(text.partition(".")[2]) < decimals else text
+        return self._marked(text)
+
+    def _marked(self, text: str) -> str:
+        return text.replace(".", self.lexicon.decimal).replace("-", self.lexicon.minus)
+
+    def _find_thing(self, kind: str, name: str, part: str) -> tuple[str, ...]:
+        arguments = {"kind": kind, "name": name, "part": part}
+        told = {key for key, value in arguments.items() if value}
+        found: list[str] = []
+        for line in self._things:
+            if line.names == told:
+                found.extend(line.wordings(lambda slot: self.ways(slot, arguments)))
+        if not found:
+            raise KeyError(f"no pattern for a thing with {', '.join(sorted(told))}")
+        return tuple(dict.fromkeys(found))
+
+
+def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Return nested tables joined; of two other values the new one."""
+    both = {
+        key: _merged(old[key], new[key])
+        for key in old.keys() & new.keys()
+        if isinstance(old[key], dict) and isinstance(new[key], dict)
+    }
+    return old | new | both
+
+
+def _form(word: str, form: int) -> str:
+    """Return a form of a word; the first where it has no such form."""
+    forms = word.split("#")
+    return forms[form - 1] if form <= len(forms) else forms[0]
