@@ -1,8 +1,9 @@
 """A scripted OpenAI-compatible server, its own process: `python server.py SCRIPT LOG`.
 
 SCRIPT is JSON: `{"steps": {TILE: [step, …]}, "otherwise": step, "refuses": [format, …]}`. TILE is
-the digest of the text that stands beside the picture. Each request about a tile takes its next step,
-the last one again and again:
+the digest of the text beside the picture. Each request about a tile takes its next step, the last
+one again and again. With `"hold": {"after": N, "until": FILE}` requests wait once N answers are
+paid, until there is such a file or the client is gone.
 
 - `{"content": text}`: an answer; `"delay": s` waits first
 - `{"status": 429, "headers": {…}}`: an error
@@ -10,7 +11,7 @@ the last one again and again:
 - `{"cut": true}`: the connection is cut in the middle of the body
 - `{"body": text}`: status 200 with this body
 
-LOG gets one JSON line an event: asked, paid (the whole answer was taken by the client), refused.
+LOG gets one JSON line an event: asked, refused, held, abandoned (the client was gone), paid.
 The port is printed on the first line.
 """
 
@@ -46,9 +47,11 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.script = json.loads(script.read_text("utf-8"))
         self.log, self.lock, self.asked = log, threading.Lock(), Counter()
+        self.paid = 0
 
     def note(self, event: str, **fields: Any) -> None:
         with self.lock, self.log.open("a", encoding="utf-8") as file:
+            self.paid += event == "paid"
             file.write(json.dumps({"event": event, "time": time.time()} | fields) + "\n")
 
     def step(self, tile: str) -> dict[str, Any]:
@@ -86,6 +89,7 @@ class Handler(BaseHTTPRequestHandler):
         if form in self.server.script.get("refuses", ()):
             self.server.note("refused", **about)
             return self.reply(400, {"error": {"message": f"response_format {form} is unknown"}})
+        self.hold(about)
         step = self.server.step(tile)
         time.sleep(step.get("hang", 0) + step.get("delay", 0))
         if "status" in step:
@@ -114,6 +118,14 @@ class Handler(BaseHTTPRequestHandler):
         }  # fmt: skip
         self.reply(200, body)
         return self.server.note("paid", **about)
+
+    def hold(self, about: dict[str, Any]) -> None:
+        """Wait as the script tells."""
+        hold = self.server.script.get("hold")
+        if hold and self.server.paid >= hold["after"]:
+            self.server.note("held", **about)
+            while not Path(hold["until"]).exists() and not self.gone():
+                time.sleep(0.02)
 
     def gone(self) -> bool:
         """Tell whether the client has closed the connection."""
