@@ -13,8 +13,8 @@ another; they are our own.
 - *inside*: 95 % of a within b's outline, with what b surrounds on all sides (waters and networks
   are not taken to hold what they surround); b's outline is larger by a tenth. What the tile cuts
   off is inside nothing; of something small, the pixels around it must be inside, too.
-- *crosses*: b, open water, lies within three pixels on both long sides of a bridge; or it is in two
-  pieces, and what parts them where they are nearest is a.
+- *crosses*: b, open water, lies within three pixels on both long sides of a bridge, and no end of
+  the bridge lies in it; or it is in two pieces, and what parts them where they are nearest is a.
 - *in line*: see `row_of`.
 """
 
@@ -26,7 +26,7 @@ import math
 import numpy as np
 
 from sarknowlip.annotate.extent import Extent, Points
-from sarknowlip.annotate.geometry import PixelGrid, Point, wind
+from sarknowlip.annotate.geometry import Mask, PixelGrid, Point, wind
 
 CONE_MARGIN = 10.0
 """Degrees."""
@@ -111,7 +111,8 @@ def beside(line: Extent, water: Extent) -> tuple[bool, bool]:
     """Return whether water lies within `BESIDE_PX` on either long side of an elongated thing.
 
     A side counts if it holds water pixels for a quarter of the thing's length. Neither does if the
-    thing is not twice as long as wide.
+    thing is not twice as long as wide, or if the water goes on beyond one of
+    its ends.
     """
     points = (line.sample - line.centre) * line.gsd_m
     if len(points) < LEAST_ROW:
@@ -121,6 +122,9 @@ def beside(line: Extent, water: Extent) -> tuple[bool, bool]:
     along, across = points @ vectors[:, 1], points @ vectors[:, 0]
     length, width = np.ptp(along) + pixel, np.ptp(across) + pixel
     if length < 2 * width:
+        return False, False
+    reach = (length / 2 + TOUCH_PX * pixel) * vectors[:, 1] / line.gsd_m
+    if _covers(water, np.array([line.centre + reach, line.centre - reach])).any():
         return False, False
     x0, y0, x1, y1 = line.box
     near = _pixels(water, x0 - 4, y0 - 4, x1 + 4, y1 + 4)
@@ -137,24 +141,21 @@ def beside(line: Extent, water: Extent) -> tuple[bool, bool]:
 def parts(a: Extent, one: Extent, other: Extent) -> bool:
     """Return whether a fills the gap between two pieces of ground where they are nearest."""
     distance, index = one.tree.query(other.edge * one.gsd_m)
-    nearest = int(np.argmin(distance))
-    gap = float(distance[nearest])
-    if gap > GATE_PX * min(one.gsd_m):
+    gap, pixel = float(distance.min()), min(one.gsd_m)
+    if gap > GATE_PX * pixel:
         return False
-    ends = one.edge[index[nearest]], other.edge[nearest]
-    middle, reach = (ends[0] + ends[1]) / 2, gap / min(one.gsd_m) + 2
-    x, y = np.floor(middle).astype(int).tolist()
-    half = int(reach) + 1
-    columns, rows = np.meshgrid(
-        np.arange(x - half, x + half + 1), np.arange(y - half, y + half + 1)
-    )
-    inside_tile = (columns >= 0) & (rows >= 0) & (columns < a.shape[1]) & (rows < a.shape[0])
-    cells = np.stack([columns[inside_tile], rows[inside_tile]], axis=1) + 0.5
-    ground = cells * a.gsd_m
+    nearest = np.flatnonzero(distance <= gap + 1e-6)
+    chosen = int(nearest[len(nearest) // 2])
+    middle = (one.edge[index[chosen]] + other.edge[chosen]) / 2
+    half = int(gap / pixel / 2) + 1
+    steps = np.arange(-half, half + 1)
+    cells = np.floor(middle) + 0.5 + np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
+    rows, columns = a.shape
+    cells = cells[(cells > 0).all(axis=1) & (cells[:, 0] < columns) & (cells[:, 1] < rows)]
     limit = gap / 2 + 0.75 * max(a.gsd_m)
-    to_one, to_other = one.tree.query(ground)[0], other.tree.query(ground)[0]
-    between = (to_one <= limit) & (to_other <= limit)
-    between &= ~_covers(one, cells) & ~_covers(other, cells)
+    between = ~_covers(one, cells) & ~_covers(other, cells)
+    for piece in (one, other):
+        between &= piece.tree.query(cells * a.gsd_m)[0] <= limit
     return bool(between.sum() >= 2 and _covers(a, cells[between]).mean() >= 0.8)
 
 
@@ -238,11 +239,11 @@ def _pixels(extent: Extent, x0: int, y0: int, x1: int, y1: int) -> Points:
     return np.stack([columns + (extent.column + u0 + 0.5), rows + (extent.row + v0 + 0.5)], axis=1)
 
 
-def _covers(extent: Extent, cells: Points) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _covers(extent: Extent, cells: Points) -> Mask:
     """Return which pixel centres belong to a thing."""
     columns = np.floor(cells[:, 0]).astype(int) - extent.column
     rows = np.floor(cells[:, 1]).astype(int) - extent.row
     height, width = extent.mask.shape
     held = (columns >= 0) & (rows >= 0) & (columns < width) & (rows < height)
     held[held] = extent.mask[rows[held], columns[held]]
-    return held
+    return np.asarray(held)

@@ -262,7 +262,9 @@ class Cast:
         if prefix == "object":
             return view.value(f"objects/{thing.kind}", "count") == len(alike)
         if prefix == "target":
-            return view.value("targets", "count") == len(self._facts.subjects("target/"))
+            listed = self._facts.subjects("target/")
+            known = [view.find(subject, "column") for subject in listed]
+            return view.value("targets", "count") == len(known)
         if prefix == "region":
             whole = view.value(f"function/{thing.kind}", "share")
             shares = [view.value(other.subject, "share") for other in alike]
