@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 
@@ -37,14 +38,19 @@ def surface_range(scene: Scene, surface: str) -> tuple[float, float] | None:
     return None
 
 
-def share_range(scene: Scene, word: str) -> tuple[float, float] | None:
-    """Return the range of shares of a surface, cover or function; None if truth can't tell."""
-    if word in _CODES and word != "grassland":
-        found = scene.covers.get(_CODES[word], 0.0)
-        return found, found
-    if word in _SURFACES:
-        return surface_range(scene, word)
-    return scene.shares(word) if word in FUNCTIONS else None
+def share_ranges(scene: Scene, word: str) -> list[tuple[float, float]]:
+    """Return the ranges of shares of a word, one for each of surface, cover and function it names.
+
+    Empty where truth can't tell.
+    """
+    found = []
+    if word in _SURFACES and (seen := surface_range(scene, word)) is not None:
+        found.append(seen)
+    if word in _CODES:
+        found.append(_cover_range(scene, word))
+    if word in FUNCTIONS:
+        found.append(scene.shares(word))
+    return found
 
 
 def surface(scene: Scene, claim: Arguments) -> Verdict:
@@ -64,18 +70,18 @@ def surface_absent(scene: Scene, claim: Arguments) -> Verdict:
 
 def cover(scene: Scene, claim: Arguments) -> Verdict:
     """Judge the share of a class of land cover."""
-    return _share(claim["share_pct"], _cover_range(scene, claim))
+    return _share(claim["share_pct"], _cover_range(scene, str(claim["cover"])))
 
 
 def dominant_cover(scene: Scene, claim: Arguments) -> Verdict:
     """Judge the share of a class of land cover, of which no other has more."""
     most = max(scene.covers.values(), default=0.0)
-    return _largest(cover(scene, claim), _cover_range(scene, claim)[1], most)
+    return _largest(cover(scene, claim), _cover_range(scene, str(claim["cover"]))[1], most)
 
 
 def cover_absent(scene: Scene, claim: Arguments) -> Verdict:
     """Judge that a class of land cover is not there."""
-    return _absent(_cover_range(scene, claim))
+    return _absent(_cover_range(scene, str(claim["cover"])))
 
 
 def function(scene: Scene, claim: Arguments) -> Verdict:
@@ -185,34 +191,34 @@ def network_m(scene: Scene, name: str) -> tuple[float, float]:
 def headline(scene: Scene, claim: Arguments) -> Verdict:
     """Judge that the main thing is what there is most of in its vocabulary, and the other there."""
     main, second = str(claim["main"]), str(claim["second"])
-    share, other = share_range(scene, main), share_range(scene, second) if second else None
-    if share is None or (second and other is None):
+    shares, others = share_ranges(scene, main), share_ranges(scene, second)
+    if not shares or (second and not others):
         return UNDECIDED
-    if main in _SURFACES:
-        most = 1.0 - share[1]
-    else:
-        shares = scene.covers if main in _CODES else scene.functions
-        most = max(shares.values(), default=0.0)
-    leads = share[1] >= most - tolerance.SHARE
-    present = other is None or other[1] >= tolerance.PRESENT
-    return Verdict(leads and present, f"{share[1]:.1%} and {other[1] if other else 0.0:.1%}")
+    rivals = [max(scene.functions.values(), default=0.0)] if main in FUNCTIONS else []
+    rivals += [max(scene.covers.values(), default=0.0)] if main in _CODES else []
+    most = max(share for _, share in shares)
+    leads = most >= min(rivals, default=0.5) - tolerance.SHARE
+    other = max((share for _, share in others), default=0.0)
+    right = leads and (not second or other >= tolerance.PRESENT)
+    return Verdict(right, f"{most:.1%} and {other:.1%}")
 
 
 def more_of(scene: Scene, claim: Arguments) -> Verdict:
     """Judge both shares and which is more."""
-    more, less = (share_range(scene, str(claim[role])) for role in ("more", "less"))
-    if more is None or less is None:
+    more, less = (share_ranges(scene, str(claim[role])) for role in ("more", "less"))
+    if not more or not less:
         return UNDECIDED
-    right = (
-        tolerance.share(float(claim["more_pct"]) / 100.0, *more)
-        and tolerance.share(float(claim["less_pct"]) / 100.0, *less)
-        and more[1] >= less[0]
+    right = any(
+        tolerance.share(float(claim["more_pct"]) / 100.0, *one)
+        and tolerance.share(float(claim["less_pct"]) / 100.0, *other)
+        and one[1] >= other[0]
+        for one, other in itertools.product(more, less)
     )
-    return Verdict(right, f"{more[1]:.1%} and {less[0]:.1%}")
+    return Verdict(right, f"{_percent(more[0])} and {_percent(less[0])}")
 
 
-def _cover_range(scene: Scene, claim: Arguments) -> tuple[float, float]:
-    found = scene.covers.get(_CODES.get(str(claim["cover"]), -1), 0.0)
+def _cover_range(scene: Scene, cover: str) -> tuple[float, float]:
+    found = scene.covers.get(_CODES.get(cover, -1), 0.0)
     return found, found
 
 

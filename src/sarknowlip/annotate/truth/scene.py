@@ -18,11 +18,12 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 import rasterio.features
+import rasterio.windows
 import shapely
 from affine import Affine
 from pyproj import CRS, Proj, Transformer
 from rasterio.errors import RasterioError
-from rasterio.windows import Window, from_bounds
+from rasterio.windows import Window
 from scipy import ndimage
 from shapely.geometry.base import BaseGeometry
 
@@ -346,8 +347,10 @@ class Scene:
         path: Path = self.world.folder / name
         try:
             with rasterio.open(path) as source:
-                window = from_bounds(*self.area.bounds, transform=source.transform)
-                window = window.round_offsets("floor").round_lengths("ceil")
+                window = rasterio.windows.from_bounds(
+                    *shapely.buffer(self.area, source.res[0]).bounds, transform=source.transform
+                )
+                window = window.round_offsets().round_lengths()
                 window = window.intersection(Window(0, 0, source.width, source.height))
                 values = source.read(1, window=window).astype(np.float64)
                 affine = source.window_transform(window)
