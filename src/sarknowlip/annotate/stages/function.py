@@ -10,13 +10,14 @@ from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from sarknowlip.annotate.claim import Argument, Claim, Dimension
-from sarknowlip.annotate.geometry import wind
+from sarknowlip.annotate.extent import Extent
+from sarknowlip.annotate.geometry import PixelGrid, wind
 from sarknowlip.annotate.mechanism import look_of, mechanism
 from sarknowlip.annotate.rounding import percent
 from sarknowlip.annotate.rules import Rule, RuleStage, Statement
-from sarknowlip.annotate.things import part_of_image
+from sarknowlip.annotate.seen import is_seen, mostly_seen, seen_mask, seen_share
+from sarknowlip.annotate.things import PARTS
 from sarknowlip.knowledge.evidence import Facts
-from sarknowlip.knowledge.masks import decode_mask
 from sarknowlip.knowledge.vocabulary import FUNCTIONS, WATERS
 
 LEAST_SHARE = 0.01
@@ -103,7 +104,7 @@ def city(facts: Facts) -> Statement | None:
 def buildings(facts: Facts) -> Statement | None:
     """State how many buildings are mapped and the share of ground that they cover."""
     count, share = facts.value("buildings", "count"), facts.value("buildings", "share")
-    if not count or share is None or share < LEAST_SHARE / 2:
+    if not count or share is None or share < LEAST_SHARE / 2 or not mostly_seen(facts):
         return None
     return Statement("buildings", {"count": int(count), "share_pct": percent(share)})
 
@@ -111,7 +112,9 @@ def buildings(facts: Facts) -> Statement | None:
 def building_height(facts: Facts) -> Statement | None:
     """State the mean height of buildings in whole metres."""
     height = facts.value("buildings", "mean_height")
-    return None if not height else Statement("building_height", {"height_m": max(1, round(height))})
+    if not height or not mostly_seen(facts):
+        return None
+    return Statement("building_height", {"height_m": max(1, round(height))})
 
 
 def _functions(facts: Facts) -> list[str]:
@@ -123,7 +126,7 @@ def _functions(facts: Facts) -> list[str]:
 
 def _share_of(function: str) -> Rule:
     def share_of_function(facts: Facts) -> Statement | None:
-        share = facts.value(f"function/{function}", "share")
+        share = seen_share(facts, f"function/{function}")
         if share is None or share < LEAST_SHARE:
             return None
         said: dict[str, Argument] = {"function": function, "share_pct": percent(share)}
@@ -177,27 +180,27 @@ def _named(subject: str) -> Rule:
 
 
 def _part_of_region(facts: Facts, subject: str) -> str | None:
-    """Return the ninth of the image that holds most of a region, "" if none does."""
-    fact, part = facts.find(subject, "function"), part_of_image(facts, subject)
-    rows, columns = facts.value("image", "rows"), facts.value("image", "columns")
-    if fact is None or part is None or rows is None or columns is None:
+    """Return the ninth of the image that holds most of a region, "" if none does.
+
+    None if the tile shows nothing of it.
+    """
+    mask, grid = seen_mask(facts, facts.find(subject, "function")), PixelGrid.of(facts)
+    if mask is None or grid is None:
+        return "" if is_seen(facts, subject) else None
+    extent = Extent.of_mask(mask, grid.gsd_m)
+    if extent is None:
         return None
-    if fact.mask_rle is None:
-        return ""
-    mask = decode_mask(fact.mask_rle, (int(rows), int(columns)))
-    row, column = facts.value(subject, "row") or 0.0, facts.value(subject, "column") or 0.0
-    down, across = (min(2, int(3 * at / size)) for at, size in ((row, rows), (column, columns)))
-    inside = mask[
-        round(down * rows / 3) : round((down + 1) * rows / 3),
-        round(across * columns / 3) : round((across + 1) * columns / 3),
-    ]
-    return part if 2 * inside.sum() > mask.sum() else ""
+    ninths = extent.ninths.ravel()
+    largest = int(ninths.argmax())
+    return PARTS[largest] if 2 * ninths[largest] > ninths.sum() else ""
 
 
 def _place(subject: str) -> Rule:
     def place_name(facts: Facts) -> Statement | None:
         kind, name = facts.label(subject, "kind"), facts.label(subject, "name")
-        return Statement("place_name", {"kind": kind, "name": name}) if kind and name else None
+        if not kind or not name or not is_seen(facts, subject):
+            return None
+        return Statement("place_name", {"kind": kind, "name": name})
 
     return place_name
 
@@ -205,7 +208,7 @@ def _place(subject: str) -> Rule:
 def _network(network: str) -> Rule:
     def length_of_network(facts: Facts) -> Statement | None:
         length = facts.value(network, "length")
-        if length is None or length < LEAST_NETWORK_M:
+        if length is None or length < LEAST_NETWORK_M or not mostly_seen(facts):
             return None
         return Statement("network", {"network": network, "length_km": round(length / 1000, 1)})
 

@@ -15,6 +15,7 @@ from sarknowlip.annotate.claim import Claim, Dimension
 from sarknowlip.annotate.mechanism import PAIRS, depolarization, look_of, mechanism
 from sarknowlip.annotate.rounding import percent, step
 from sarknowlip.annotate.rules import Rule, RuleStage, Statement
+from sarknowlip.annotate.seen import seen_share
 from sarknowlip.annotate.stages.terrain_rules import elevation, relief, slopes
 from sarknowlip.annotate.stages.water_rules import coast, water_bodies, water_differs
 from sarknowlip.annotate.things import part_of_image
@@ -26,6 +27,8 @@ LEAST_SHARE = 0.01
 LEAST_CONFIDENCE = 0.8
 """A share that the image tells less surely is withheld. Its confidence is the probability of an
 error of less than 5 points; of the shares that are told, far more than four of five hold then."""
+CLEAR_SHARE, CLEAR_CONFIDENCE = 0.1, 0.95
+"""A share of less than twice that error is told as present only if it is nearly sure."""
 UNIFORM, VARIED = 0.3, 0.8
 """Coefficients of variation beyond speckle that part uniform, varied and strongly varied ground:
 own choice."""
@@ -105,9 +108,9 @@ def dominant_surface(facts: Facts) -> Statement | None:
 def dominant_cover(facts: Facts) -> Statement | None:
     """State the class of land cover on more than half of the tile."""
     for name in COVERS.values():
-        share = facts.fresh().value(f"cover/{name}", "share")
+        share = seen_share(facts.fresh(), f"cover/{name}")
         if share is not None and share > 0.5:
-            facts.find(f"cover/{name}", "share")
+            seen_share(facts, f"cover/{name}")
             return Statement("dominant_cover", {"cover": name, "share_pct": percent(share)})
     return None
 
@@ -160,8 +163,14 @@ def _covers(facts: Facts) -> list[str]:
 
 
 def _sure_share(facts: Facts, surface: str) -> float | None:
+    """Return the share of a surface, None if the image is not sure enough of it."""
     fact = facts.find(surface, "share")
-    return None if fact is None or fact.confidence < LEAST_CONFIDENCE else fact.value
+    if fact is None or fact.value is None:
+        return None
+    small = LEAST_SHARE <= fact.value < CLEAR_SHARE
+    return (
+        None if fact.confidence < (CLEAR_CONFIDENCE if small else LEAST_CONFIDENCE) else fact.value
+    )
 
 
 def _share_of(surface: str) -> Rule:
@@ -178,7 +187,7 @@ def _share_of(surface: str) -> Rule:
 
 def _cover_share(cover: str) -> Rule:
     def share_of_cover(facts: Facts) -> Statement | None:
-        share = facts.value(f"cover/{cover}", "share")
+        share = seen_share(facts, f"cover/{cover}")
         if share is None or share > 0.5:
             return None
         if share < LEAST_SHARE:
@@ -213,7 +222,7 @@ def _appearance_of(surface: str) -> Rule:
 
 def _cover_appearance(cover: str) -> Rule:
     def appearance_of_cover(facts: Facts) -> Statement | None:
-        share = facts.value(f"cover/{cover}", "share")
+        share = seen_share(facts, f"cover/{cover}")
         if share is None or share < LEAST_SHARE:
             return None
         look = look_of(facts, f"zone/cover/{cover}")

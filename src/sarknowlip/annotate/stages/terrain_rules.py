@@ -14,6 +14,7 @@ import math
 
 from sarknowlip.annotate.rounding import percent, step
 from sarknowlip.annotate.rules import Statement
+from sarknowlip.annotate.seen import mostly_seen
 from sarknowlip.knowledge.evidence import Facts
 
 GENTLE, SLOPING, MODERATE = 0.05, 0.15, 0.30
@@ -31,7 +32,7 @@ LEAST_CONFIDENCE = 0.8
 def relief(facts: Facts) -> Statement | None:
     """State how rough the ground is; its relief in steps of 5 m, of 10 m from 100 m on."""
     slope, height = facts.value("terrain", "slope"), facts.value("terrain", "relief")
-    if slope is None or height is None:
+    if slope is None or height is None or not mostly_seen(facts):
         return None
     rise = math.tan(math.radians(slope))
     if height < PLAIN_RELIEF_M:
@@ -50,7 +51,7 @@ def elevation(facts: Facts) -> Statement | None:
     fact = facts.find("terrain", "mean_height")
     if fact is None or fact.value is None or fact.confidence < LEAST_CONFIDENCE:
         return None
-    if fact.label == ABOVE_ELLIPSOID:
+    if fact.label == ABOVE_ELLIPSOID or not mostly_seen(facts):
         return None
     return Statement("elevation", {"height_m": _height(fact.value)})
 
@@ -58,7 +59,9 @@ def elevation(facts: Facts) -> Statement | None:
 def slopes(facts: Facts) -> Statement | None:
     """State how much of the ground is tilted towards the radar and away from it."""
     facing, away = facts.value("terrain", "facing_share"), facts.value("terrain", "away_share")
-    if facing is None or away is None or max(facing, away) < TILTED_SHARE:
+    if facing is None or away is None or not mostly_seen(facts):
+        return None
+    if max(facing, away) < TILTED_SHARE:
         return None
     return Statement("slopes", {"facing_pct": percent(facing), "away_pct": percent(away)})
 

@@ -9,8 +9,8 @@ import numpy as np
 from sarknowlip.annotate.geometry import PixelGrid, centroid, wind
 from sarknowlip.annotate.rounding import percent
 from sarknowlip.annotate.rules import Rule, Statement
+from sarknowlip.annotate.seen import MOSTLY, seen_mask, seen_share, valid_mask
 from sarknowlip.knowledge.evidence import Facts
-from sarknowlip.knowledge.masks import decode_mask
 from sarknowlip.knowledge.vocabulary import WATERS
 
 LEAST_SHARE = 0.01
@@ -24,8 +24,8 @@ COAST_MARGIN = 5.0
 """Degrees from the border of two winds within which the direction of the sea is not told."""
 WATER_DIFFERS = 0.2
 """Difference of shares, seen and mapped, that is spoken of."""
-WATER_SURE, VALID_SHARE = 0.8, 0.95
-"""Least confidence of the share that is seen, least share of valid pixels, to compare with maps."""
+WATER_SURE = 0.8
+"""Least confidence of the share that is seen, to compare it with maps."""
 
 
 def water_bodies(facts: Facts) -> Iterable[Rule]:
@@ -43,7 +43,7 @@ def water_bodies(facts: Facts) -> Iterable[Rule]:
 def _whole(water: str, name: str, regions: list[str]) -> Rule:
     def mapped_water(facts: Facts) -> Statement | None:
         """All of one kind; under a name only if all its regions bear it."""
-        share = facts.value(f"function/{water}", "share")
+        share = seen_share(facts, f"function/{water}")
         if share is None or share < LEAST_SHARE:
             return None
         for subject in regions if name else ():
@@ -60,7 +60,7 @@ def _named(water: str, name: str, regions: list[str]) -> Rule:
         for subject in regions:
             facts.find(subject, "function")
             facts.find(subject, "name")
-            shares.append(facts.value(subject, "share") or 0.0)
+            shares.append(seen_share(facts, subject, masked="function") or 0.0)
         if sum(shares) < LEAST_SHARE:
             return None
         said = percent(sum(shares))
@@ -89,15 +89,15 @@ def coast(facts: Facts) -> Statement | None:
     Land is what is not mapped as water. Nothing is said unless the middles are `COAST_OFFSET`
     apart.
     """
-    sea, grid = facts.find("function/sea", "share"), PixelGrid.of(facts)
-    if sea is None or sea.mask_rle is None or grid is None:
+    offshore = seen_mask(facts, facts.find("function/sea", "share"))
+    shown, grid = valid_mask(facts), PixelGrid.of(facts)
+    if offshore is None or shown is None or grid is None:
         return None
-    offshore = decode_mask(sea.mask_rle, grid.shape)
-    land = ~offshore
+    land = shown & ~offshore
     for water in WATERS[1:]:
-        fact = facts.find(f"function/{water}", "share")
-        if fact is not None and fact.mask_rle is not None:
-            land &= ~decode_mask(fact.mask_rle, grid.shape)
+        wet = seen_mask(facts, facts.find(f"function/{water}", "share"))
+        if wet is not None:
+            land &= ~wet
     if min(offshore.mean(), land.mean()) < COAST_SHARE:
         return None
     ashore, out = centroid(land), centroid(offshore)
@@ -119,7 +119,7 @@ def water_differs(facts: Facts) -> Statement | None:
     seen, valid = facts.find("water", "share"), facts.value("image", "valid_share")
     if seen is None or seen.value is None or valid is None:
         return None
-    if seen.confidence < WATER_SURE or valid < VALID_SHARE:
+    if seen.confidence < WATER_SURE or valid < MOSTLY:
         return None
     maps = [one for one in (_by_cover(facts), _by_function(facts)) if one is not None]
     if not maps:

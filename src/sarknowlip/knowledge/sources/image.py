@@ -70,7 +70,10 @@ class ImageSource:
         facts.add("image", "gsd_x", gsd_m[0], "m")
         facts.add("image", "gsd_y", gsd_m[1], "m")
         _viewing(facts, tile.acquisition)
-        facts.add("image", "valid_share", float(valid.mean()), "share")
+        partly = valid.any() and not valid.all()
+        facts.add(
+            "image", "valid_share", float(valid.mean()), "share", mask=valid if partly else None
+        )
         if not valid.any():
             return facts.found
         names = tile.acquisition.polarizations
