@@ -11,6 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
@@ -109,18 +112,17 @@ def find_tile(root: Path, tile_id: str) -> TileRecord:
     Raises:
         CorpusError: There is none, there are several, or the corpus is absent or damaged.
     """
-    found: list[TileRecord] = []
-    names: list[str] = []
-    for record in Catalog(root).records():
-        if record.id == tile_id:
-            return record
-        if record.id.startswith(tile_id):
-            found.append(record)
-        names.append(record.id)
-    if len(found) == 1:
-        return found[0]
+    path = Catalog(root).path
+    try:
+        names: list[str] = pq.read_table(path, columns=["id"])["id"].to_pylist()
+        found = [name for name in names if name == tile_id or name.startswith(tile_id)]
+        if tile_id in found or len(found) == 1:
+            wanted = pc.field("id") == (tile_id if tile_id in found else found[0])
+            return TileRecord.from_row(pq.read_table(path, filters=wanted).to_pylist()[0])
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        raise CorpusError(f"cannot read {path}: {error}", "rebuild the corpus") from error
     if found:
-        some = ", ".join(record.id for record in found[:NEAR])
+        some = ", ".join(found[:NEAR])
         raise CorpusError(f"{len(found)} tiles of {root} start with {tile_id!r}", f"such as {some}")
     near = difflib.get_close_matches(tile_id, names, NEAR, cutoff=0.0)
     raise CorpusError(f"{root} has no tile {tile_id!r}", f"the nearest are {', '.join(near)}")
