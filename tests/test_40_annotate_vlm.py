@@ -152,11 +152,11 @@ def test_errors_hangs_and_cuts_are_tried_again(tmp_path: Path) -> None:
     steps = script(
         t0=[{"status": 429, "headers": {"Retry-After": "1"}}, "right"],
         t1=[{"status": 500}, {"status": 503}, "right"],
-        t2=[{"hang": 3.0, "content": ""}, "right"],
+        t2=[{"hang": 9.0, "content": ""}, "right"],
         t3=[{"cut": True}, "right"],
     )
     with serving(tmp_path, steps) as server:
-        drafts = write(server.url, SUBJECTS, timeout_s=1.5, concurrency=6)
+        drafts = write(server.url, SUBJECTS, timeout_s=3.0, concurrency=6)
     assert [len(d.claims) for d in drafts] == [len(s.derived) for s in SUBJECTS]
     counts = total(drafts)
     assert counts["retries"] == 5
@@ -168,14 +168,14 @@ def test_errors_hangs_and_cuts_are_tried_again(tmp_path: Path) -> None:
 def test_a_tile_that_fails_for_good_is_counted_and_the_rest_goes_on(tmp_path: Path) -> None:
     steps = script(
         t0=[{"status": 500}],
-        t1=[{"hang": 3.0, "content": ""}],
+        t1=[{"hang": 6.0, "content": ""}],
         t2=[{"cut": True}],
         t3=[{"status": 400}],
         t4=[{"body": '{"id": "x", "choi'}],
     )
     with serving(tmp_path, steps) as server:
         write(server.url, SUBJECTS[5:])
-        drafts = write(server.url, SUBJECTS[::-1], timeout_s=0.5, retries=1, concurrency=1)
+        drafts = write(server.url, SUBJECTS[::-1], timeout_s=2.0, retries=1, concurrency=1)
     counts = total(drafts)
     assert counts["failed_tiles"] == 5
     assert [len(draft.claims) > 0 for draft in drafts] == [True] + [False] * 5

@@ -18,7 +18,7 @@ from typing import Any
 from sarknowlip.annotate.claim import Argument, Claim
 from sarknowlip.annotate.things import things
 from sarknowlip.annotate.writers import Subject
-from sarknowlip.annotate.writers.vlm.schema import asked, is_number, roles
+from sarknowlip.annotate.writers.vlm.schema import Predicates, asked, is_number, roles
 from sarknowlip.knowledge.evidence import Facts
 
 REASONS = (
@@ -82,7 +82,7 @@ class Checker:
         predicates: Names of arguments by predicate.
     """
 
-    def __init__(self, subject: Subject, predicates: Mapping[str, frozenset[str]]) -> None:
+    def __init__(self, subject: Subject, predicates: Predicates) -> None:
         self._predicates = predicates
         prefixes = ("region/", "object/", "target/", "place/")
         known = {thing.subject for thing in things(Facts(subject.evidence), prefixes)}

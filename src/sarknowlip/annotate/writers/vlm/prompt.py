@@ -13,6 +13,7 @@ from typing import Any
 from sarknowlip.annotate.grammar import Grammar
 from sarknowlip.annotate.stages import STAGES
 from sarknowlip.annotate.things import things
+from sarknowlip.annotate.words import TABLES
 from sarknowlip.annotate.writers import Subject
 from sarknowlip.annotate.writers.vlm import picture
 from sarknowlip.annotate.writers.vlm.client import Message
@@ -44,9 +45,7 @@ class Prompts:
         self.predicates: dict[str, frozenset[str]] = {}
         for name in STAGES:
             self.predicates |= STAGES[name].predicates
-        words = {
-            argument: tuple(sorted(values)) for argument, values in Grammar().lexicon.words.items()
-        }
+        words = _words()
         meanings = json.loads(read("predicates.json"))
         self.schema: dict[str, Any] = claims_schema(self.predicates, words)
         self._system = Template(read("system.md")).substitute(
@@ -120,6 +119,16 @@ class Prompts:
         )
 
 
+def _words() -> dict[str, tuple[str, ...]]:
+    """Return the values of each argument that has a closed list of them."""
+    tables = Grammar().lexicon.words
+    found = {name: tuple(sorted(values)) for name, values in tables.items()}
+    for name, shared in TABLES.items():
+        found[name] = tuple(sorted({value for table in shared for value in tables[table]}))
+    found["second"] = ("", *found["second"])
+    return found
+
+
 def _acquisition(tile: TileImage) -> str:
     """Return one line a property of the tile that is known."""
     seen = tile.acquisition
@@ -149,7 +158,7 @@ def _facts(evidence: Sequence[Evidence]) -> str:
     """Return one line a fact: subject, predicate, value or label, unit."""
     lines = []
     for fact in Facts(evidence):
-        value = fact.label if fact.value is None else f"{fact.value:.5g}"
+        value = fact.label if fact.value is None else f"{fact.value:.6g}"
         label = f" ({fact.label})" if fact.value is not None and fact.label else ""
         lines.append(f"{fact.subject} | {fact.predicate} | {value}{label} | {fact.unit}")
     return "\n".join(sorted(lines))

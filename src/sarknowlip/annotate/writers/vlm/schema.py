@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+Predicates = Mapping[str, frozenset[str]]
+Words = Mapping[str, tuple[str, ...]]
+
 _NUMBERS = ("_pct", "_db", "_m", "_km", "_deg", "count", "rank", "ratio")
 """Ends of the names of arguments that are numbers."""
 
@@ -29,47 +32,51 @@ def asked(arguments: frozenset[str]) -> tuple[str, ...]:
     return tuple(sorted(arguments - implied))
 
 
-def claims_schema(
-    predicates: Mapping[str, frozenset[str]], words: Mapping[str, tuple[str, ...]]
-) -> dict[str, Any]:
+def closed(argument: str, arguments: frozenset[str], words: Words) -> bool:
+    """Tell whether an argument's value is one of a list of words."""
+    return argument in words and not is_number(argument) and argument not in roles(arguments)
+
+
+def claims_schema(predicates: Predicates, words: Words) -> dict[str, Any]:
     """Return the JSON schema of an answer, `{"claims": [{"predicate": …, …}, …]}`.
 
     Args:
         predicates: Names of arguments by predicate.
         words: Allowed values of arguments that have a closed list of them.
     """
-    claims = []
+    claims, used = [], set()
     for predicate, arguments in predicates.items():
-        things = roles(arguments)
         values: dict[str, Any] = {"predicate": {"type": "string", "enum": [predicate]}}
         for name in asked(arguments):
-            closed = words.get(name) if name not in things else None
-            values[name] = {"type": "number" if is_number(name) else "string"}
-            if closed and not is_number(name):
-                values[name]["enum"] = list(closed)
+            if closed(name, arguments, words):
+                used.add(name)
+                values[name] = {"$ref": f"#/$defs/{name}"}
+            else:
+                values[name] = {"type": "number" if is_number(name) else "string"}
         claims.append(_object(values))
-    return _object({"claims": {"type": "array", "items": {"anyOf": claims}}})
+    lists = {name: {"type": "string", "enum": list(words[name])} for name in sorted(used)}
+    return _object({"claims": {"type": "array", "items": {"anyOf": claims}}}) | {"$defs": lists}
 
 
-def predicate_list(
-    predicates: Mapping[str, frozenset[str]],
-    words: Mapping[str, tuple[str, ...]],
-    meanings: Mapping[str, str],
-) -> str:
-    """Return one line a predicate, its arguments and meaning, and one line a list of words."""
+def predicate_list(predicates: Predicates, words: Words, meanings: Mapping[str, str]) -> str:
+    """Return one line a predicate, its arguments and meaning, then one line a list of words."""
     lines, used = [], set()
     for predicate, arguments in predicates.items():
-        things = roles(arguments)
         parts = []
         for name in asked(arguments):
-            closed = name in words and name not in things and not is_number(name)
-            used |= {name} if closed else set()
-            kind = "number" if is_number(name) else "thing" if name in things else "text"
-            parts.append(f"{name}: {'word' if closed else kind}")
-        meaning = meanings.get(predicate, "")
-        lines.append(f"- {predicate}({', '.join(parts)}): {meaning}".rstrip(": "))
+            kind = "number" if is_number(name) else "text"
+            if closed(name, arguments, words):
+                used.add(name)
+                kind = "word"
+            elif name in roles(arguments):
+                kind = "thing"
+            parts.append(f"{name}: {kind}")
+        lines.append(f"- {predicate}({', '.join(parts)}): {meanings.get(predicate, '')}")
     lines += ["", "Words:"]
-    lines += [f"- {name}: {', '.join(words[name])}" for name in sorted(used)]
+    lists: dict[str, list[str]] = {}
+    for name in sorted(used):
+        lists.setdefault(", ".join(filter(None, words[name])), []).append(name)
+    lines += [f"- {', '.join(names)}: {listed}" for listed, names in lists.items()]
     return "\n".join(lines)
 
 
