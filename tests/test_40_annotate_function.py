@@ -141,3 +141,20 @@ def test_near_the_centre_of_a_city_no_direction_is_told() -> None:
     assert said(near, "city") == [
         {"name": "Larvik", "country": "Norway", "distance_km": 0.4, "direction": ""}
     ]
+
+
+def test_what_lies_on_missing_pixels_is_not_said() -> None:
+    """The left half of the tile has values."""
+    scene = ground(("park", (0, 0, 30, 30), "West Park"), ("port", (80, 0, 128, 30), "East Port"))
+    shown = rectangle(0, 0, COLUMNS // 2, ROWS)
+    scene.found = [fact for fact in scene.found if fact.predicate != "valid_share"]
+    scene.add("image", "image", "valid_share", 0.5, "share", mask=shown)
+    scene.place(0, "Westside", "suburb", 20.0, 20.0)
+    scene.place(1, "Eastside", "suburb", 100.0, 20.0)
+    scene.built(100, 0.2, 8.0)
+    scene.add("osm", "roads", "length", 4_000.0, "m")
+    assert [one["name"] for one in said(scene.found, "named_region")] == ["West Park"]
+    assert [one["name"] for one in said(scene.found, "place_name")] == ["Westside"]
+    assert said(scene.found, "function_share") == [{"function": "park", "share_pct": 11}]
+    told = {claim.predicate for claim in claims(scene.found)}
+    assert not told & {"buildings", "building_height", "network"}

@@ -96,13 +96,20 @@ class Landform(RuleStage):
 
 
 def dominant_surface(facts: Facts) -> Statement | None:
-    """State the surface that covers more than half of the valid pixels."""
-    for name in _SURFACES:
-        share = _sure_share(facts.fresh(), name)
-        if share is not None and share > 0.5:
-            facts.find(name, "share")
-            return Statement("dominant_surface", {"surface": name, "share_pct": percent(share)})
-    return None
+    """State the surface that covers more than half of the valid pixels; land is all but water."""
+    built = _sure_share(facts.fresh(), "bright_structure")
+    if built is not None and built > 0.5:
+        share = _sure_share(facts, "bright_structure") or built
+        return Statement(
+            "dominant_surface", {"surface": "bright_structure", "share_pct": percent(share)}
+        )
+    water = facts.find("water", "share")
+    if water is None or water.value is None or water.confidence < LEAST_CONFIDENCE:
+        return None
+    name, share = ("water", water.value) if water.value > 0.5 else ("land", 1.0 - water.value)
+    if share <= 0.5:
+        return None
+    return Statement("dominant_surface", {"surface": name, "share_pct": percent(share)})
 
 
 def dominant_cover(facts: Facts) -> Statement | None:
@@ -200,7 +207,7 @@ def _cover_share(cover: str) -> Rule:
 def _appearance_of(surface: str) -> Rule:
     def appearance(facts: Facts) -> Statement | None:
         share = _sure_share(facts, surface)
-        if share is None or share < LEAST_SHARE:
+        if share is None or share < LEAST_SHARE or not _pure(facts, surface):
             return None
         look = look_of(facts, surface)
         reason = None if look is None else mechanism(surface, look)
@@ -218,6 +225,19 @@ def _appearance_of(surface: str) -> Rule:
         )
 
     return appearance
+
+
+def _pure(facts: Facts, surface: str) -> bool:
+    """Whether levels of a surface are those of all of it: of land only without structures."""
+    if surface != "land":
+        return True
+    built = facts.find("bright_structure", "share")
+    return (
+        built is not None
+        and built.value is not None
+        and built.value < LEAST_SHARE
+        and built.confidence >= LEAST_CONFIDENCE
+    )
 
 
 def _cover_appearance(cover: str) -> Rule:
