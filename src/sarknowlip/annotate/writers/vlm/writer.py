@@ -11,7 +11,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import ClassVar
 
 from sarknowlip.annotate.claim import Claim
@@ -50,7 +50,7 @@ class VlmWriter:
         `counts` of a draft: requests, retries, formats_refused, replayed (answers from the ledger),
         tokens_in, tokens_out, cost (of all answers, replayed ones too), answered (claims of both
         rounds), accepted, of which snapped (values replaced) and repaired (in the second round),
-        sent_back (to the second round), dropped.REASON, failed_tiles, failed_repairs, silent_tiles
+        sent_back (to the second round) and withdrawn (not answered there), dropped.REASON, failed_tiles, failed_repairs, silent_tiles
         (nothing known, not asked). answered = accepted + sent_back + dropped in the end.
 
         Raises:
@@ -63,12 +63,14 @@ class VlmWriter:
             with ThreadPoolExecutor(self.config.concurrency) as pool:
                 pending = [pool.submit(session.draft, subject) for subject in subjects]
                 try:
-                    drafts = [future.result() for future in pending]
+                    finished, _ = wait(pending, return_when=FIRST_EXCEPTION)
+                    for future in finished:
+                        future.result()
                 except BaseException:
                     pool.shutdown(wait=False, cancel_futures=True)
                     raise
             session.conclude()
-        return drafts
+        return [future.result() for future in pending]
 
 
 class _Session:
