@@ -6,12 +6,17 @@ import math
 
 import numpy as np
 import pytest
+from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyproj import Geod
 
 from data.facts.make import port_town
+from data.tiles.make import make_tile
 from sarknowlip.annotate.geometry import WINDS, PixelGrid, centroid, wind
+from sarknowlip.geo.grid import lonlat_of_pixels
 from sarknowlip.knowledge.evidence import Evidence, Facts
+from sarknowlip.knowledge.sources import SOURCES
 
 GRID = PixelGrid((10.0, 20.0), (12, 16))
 coordinate = st.floats(0, 500, allow_nan=False)
@@ -92,3 +97,20 @@ def test_the_grid_comes_from_facts() -> None:
     assert turned is not None
     assert turned.up_deg == 3.5
     assert PixelGrid.of(Facts([f for f in evidence if f.predicate != "gsd_x"])) is None
+
+
+@pytest.mark.parametrize("turn", [0, 30, 200])
+@pytest.mark.parametrize("easting", [300_000, 500_000, 800_000])
+def test_bearings_agree_with_the_ellipsoid(turn: float, easting: float) -> None:
+    """With the image's own facts, on turned grids and far from the central meridian."""
+    place = Affine.translation(easting, 6_700_000) * Affine.scale(10, -10) * Affine.rotation(turn)
+    tile = make_tile(np.ones((1, 64, 64)), transform=place)
+    grid = PixelGrid.of(Facts(SOURCES["image"]().evidence(tile)))
+    assert grid is not None
+    for end in ((60.0, 10.0), (5.0, 60.0), (10.0, 2.0)):
+        lon, lat = lonlat_of_pixels(tile.geobox, *np.transpose([(10.0, 12.0), end]))
+        azimuth, _, distance = Geod(ellps="WGS84").inv(lon[0], lat[0], lon[1], lat[1])
+        bearing = grid.bearing((10.0, 12.0), end)
+        assert bearing is not None
+        assert abs((bearing - azimuth + 180) % 360 - 180) < 0.1
+        assert grid.length((10.0, 12.0), end) == pytest.approx(distance, rel=2e-3)

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
+from pyproj import Geod
 
-from sarknowlip.geo.grid import ground_sample_distance
+from sarknowlip.geo.grid import ground_sample_distance, lonlat_of_pixels
 from sarknowlip.knowledge.cfar import CfarConfig, Detections, detect
 from sarknowlip.knowledge.clusters import join_fragments
 from sarknowlip.knowledge.evidence import Box, Evidence
@@ -69,6 +70,9 @@ class ImageSource:
         gsd_m = ground_sample_distance(tile.geobox)
         facts.add("image", "gsd_x", gsd_m[0], "m")
         facts.add("image", "gsd_y", gsd_m[1], "m")
+        up = _bearing_of_up(tile)
+        if up is not None:
+            facts.add("image", "up", up, "deg")
         _viewing(facts, tile.acquisition)
         partly = valid.any() and not valid.all()
         facts.add(
@@ -141,6 +145,17 @@ class _Facts:
                 mask_rle=None if mask is None else encode_mask(mask),
             )
         )
+
+
+def _bearing_of_up(tile: TileImage) -> float | None:
+    """Return the image's upward direction at its centre, degrees from true north, 0…360."""
+    rows, columns = tile.geobox.shape
+    across, down = np.full(2, columns / 2), np.array([rows / 2, rows / 2 - 1])
+    lon, lat = lonlat_of_pixels(tile.geobox, across, down)
+    if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
+        return None
+    azimuth, _, _ = Geod(ellps="WGS84").inv(lon[0], lat[0], lon[1], lat[1])
+    return float(azimuth) % 360.0
 
 
 def _viewing(facts: _Facts, acquisition: Acquisition) -> None:
