@@ -10,7 +10,7 @@ import pytest
 from data.facts.make import ROWS, Scene, rectangle, scenes, shuffled
 from sarknowlip.annotate.claim import Claim
 from sarknowlip.annotate.stages.target import Target
-from sarknowlip.annotate.things import Cast, part_of_image, reference, things
+from sarknowlip.annotate.things import Cast, part_of_image, things
 from sarknowlip.core.errors import SarKnowlipError
 from sarknowlip.knowledge.evidence import Evidence, Facts
 
@@ -150,11 +150,18 @@ def test_a_part_names_a_thing_that_has_most_of_it() -> None:
     assert two.reference(facts.fresh(), "a", "region/01") is None
 
 
+def test_pieces_that_lie_near_may_be_of_one_thing() -> None:
+    left = rectangle(10, 10, 40, 30)
+    for gap, clear in ((5, False), (15, True)):
+        right = rectangle(40 + gap, 10, 80, 30)
+        facts, two = cast([("airport", left, ""), ("airport", right, "")])
+        assert (two.reference(facts.fresh(), "a", "region/00") is not None) == clear
+
+
 def test_a_name_of_two_pieces_does_not_tell_them_apart() -> None:
-    left, right = rectangle(10, 10, 30, 30), rectangle(12, 33, 30, 40)
+    left, right = rectangle(10, 10, 30, 30), rectangle(12, 38, 30, 60)
     facts, two = cast([("park", left, "Linden Park"), ("park", right, "Linden Park")])
     assert two.reference(facts.fresh(), "a", "region/00") is None
-    assert reference("a", two.things["region/00"], list(two.things.values())) is None
 
 
 def test_more_objects_than_are_listed_are_not_told_apart() -> None:

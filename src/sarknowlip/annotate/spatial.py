@@ -9,7 +9,7 @@ another; they are our own.
   `CONE_MARGIN` from the cone's sides. Centroids are `CLEAR_PX` apart, the things hardly overlap,
   and nine tenths of each lie on their side of the other's centroid.
 - *distance*: between the nearest sides, if three pixels or more.
-- *adjacent*: nearest sides within `TOUCH_PX`, hardly any overlap, neither inside the other.
+- *adjacent*: pixels of both are neighbours, hardly any overlap, neither inside the other.
 - *inside*: 95 % of a within b's outline, with what b surrounds on all sides (waters and networks
   are not taken to hold what they surround); b's outline is larger by a tenth. What the tile cuts
   off is inside nothing; of something small, the pixels around it must be inside, too.
@@ -35,7 +35,10 @@ CLEAR_PX = 6.0
 SIDE_SHARE = 0.9
 OVERLAP = 0.05
 LEAST_DISTANCE_PX = 3.0
-TOUCH_PX = 1.5
+TOUCH_PX = 0.5
+"""Neighbours in the raster; what is a pixel apart may have a lane of two pixels between."""
+BRINK_PX = 1.5
+"""What is no farther from water is at its brink."""
 INSIDE_SHARE = 0.95
 SMALL_PX = 25
 BESIDE_PX = 3.0
@@ -123,7 +126,7 @@ def beside(line: Extent, water: Extent) -> tuple[bool, bool]:
     length, width = np.ptp(along) + pixel, np.ptp(across) + pixel
     if length < 2 * width:
         return False, False
-    reach = (length / 2 + TOUCH_PX * pixel) * vectors[:, 1] / line.gsd_m
+    reach = (length / 2 + BRINK_PX * pixel) * vectors[:, 1] / line.gsd_m
     if _covers(water, np.array([line.centre + reach, line.centre - reach])).any():
         return False, False
     x0, y0, x1, y1 = line.box

@@ -37,6 +37,10 @@ REMAINDER = 0.25
 """What maps know of a function beyond the regions they list must be less than this part of a region
 for it to be "the" one."""
 
+PIECES_M, PIECES_PX = 100.0, 8.0
+"""Regions of one kind that are no farther apart, metres or pixels, may be pieces of one: a road or
+a runway parts an airport on a map, not on the ground."""
+
 
 @dataclass(frozen=True)
 class Thing:
@@ -122,25 +126,6 @@ def part_of_image(facts: Facts, subject: str) -> str | None:
     return PARTS[3 * down + across]
 
 
-def reference(role: str, thing: Thing, others: Sequence[Thing]) -> dict[str, Argument] | None:
-    """Return the arguments that name a thing in a role, if `others` are all there are.
-
-    Args:
-        role: "a", "b", …
-        thing: What is named.
-        others: All things of the tile, itself included.
-
-    Returns:
-        None if no name, kind or part of the image tells it from others.
-    """
-    alike = [other for other in others if other.kind == thing.kind]
-    named = bool(thing.name) and sum(other.name == thing.name for other in alike) == 1
-    part = "" if named or len(alike) <= 1 else thing.part
-    if part and sum(other.part == part for other in alike) > 1:
-        return None
-    return arguments_of(role, thing, part)
-
-
 def arguments_of(role: str, thing: Thing, part: str = "") -> dict[str, Argument]:
     """Return the arguments that stand for a thing in a role."""
     return {
@@ -156,9 +141,9 @@ class Cast:
 
     A name that no other thing of the kind has is enough. Without one, the kind is, if there is no
     other of it, or the ninth of the image, if no other of the kind has its point there or more
-    pixels. Both need to know that there are no others: objects and targets must be listed as many
-    as are counted, and ground of a region's function that lies outside listed regions must be less
-    than `REMAINDER` of it.
+    pixels, and none is so near that both may be pieces of one. Both need to know that there are no
+    others: objects and targets must be listed as many as are counted, and ground of a region's
+    function that lies outside listed regions must be less than `REMAINDER` of it.
 
     Args:
         facts: Facts of the tile; what this class looks up counts as no use of them.
@@ -249,11 +234,13 @@ class Cast:
             return None
         if len(alike) == 1:
             return ""
-        if sum(other.part == thing.part for other in alike) > 1:
+        others = [other for other in alike if other is not thing]
+        if any(other.part == thing.part for other in others):
             return None
         own = self._pixels(thing, thing.part)
-        others = (self._pixels(other, thing.part) for other in alike if other is not thing)
-        return None if own <= max(others) else thing.part
+        if own <= max(self._pixels(other, thing.part) for other in others):
+            return None
+        return thing.part if all(self._apart(thing, other) for other in others) else None
 
     def complete(self, view: Facts, thing: Thing) -> bool:
         """Return whether all of the kind that count are listed."""
@@ -262,9 +249,10 @@ class Cast:
         if prefix == "object":
             return view.value(f"objects/{thing.kind}", "count") == len(alike)
         if prefix == "target":
-            listed = self._facts.subjects("target/")
-            known = [view.find(subject, "column") for subject in listed]
-            return view.value("targets", "count") == len(known)
+            subjects = self._facts.subjects("target/")
+            for subject in subjects:
+                view.find(subject, "column")
+            return view.value("targets", "count") == len(subjects)
         if prefix == "region":
             whole = view.value(f"function/{thing.kind}", "share")
             shares = [view.value(other.subject, "share") for other in alike]
@@ -274,6 +262,16 @@ class Cast:
             listed = sum(share for share in shares if share is not None)
             return whole - listed <= REMAINDER * own
         return True
+
+    def _apart(self, thing: Thing, other: Thing) -> bool:
+        """Return whether two things of a kind are not pieces of one that something lies across."""
+        if not thing.subject.startswith("region/"):
+            return True
+        one, second = self.extent(thing.subject), self.extent(other.subject)
+        if one is None or second is None:
+            return True
+        limit = max(PIECES_M, PIECES_PX * max(one.gsd_m))
+        return one.least_gap(second) > limit or one.gap(second) > limit
 
     def _pixels(self, thing: Thing, part: str) -> int:
         """Return how many of a thing's pixels lie in a ninth of the image."""

@@ -237,7 +237,7 @@ def _crossings(scene: _Scene, subject: str) -> Iterator[Rule]:
         waters = [
             s for s, t in scene.cast.things.items() if t.kind == kind and scene.cast.extent(s)
         ]
-        near = [s for s in waters if scene.gap(subject, s) <= spatial.TOUCH_PX * min(extent.gsd_m)]
+        near = [s for s in waters if scene.gap(subject, s) <= spatial.BRINK_PX * min(extent.gsd_m)]
         if near:
             yield _crosses(scene, subject, near, waters)
 
