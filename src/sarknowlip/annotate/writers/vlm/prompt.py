@@ -24,6 +24,7 @@ from sarknowlip.geo.grid import ground_sample_distance
 from sarknowlip.knowledge.evidence import Evidence, Facts
 from sarknowlip.sar.tile import TileImage
 
+_MAY_BE_EMPTY = ("part", "second")
 _THINGS = ("region/", "object/", "target/", "place/")
 
 
@@ -125,7 +126,8 @@ def _words() -> dict[str, tuple[str, ...]]:
     found = {name: tuple(sorted(values)) for name, values in tables.items()}
     for name, shared in TABLES.items():
         found[name] = tuple(sorted({value for table in shared for value in tables[table]}))
-    found["second"] = ("", *found["second"])
+    for name in _MAY_BE_EMPTY:
+        found[name] = ("", *found[name])
     return found
 
 

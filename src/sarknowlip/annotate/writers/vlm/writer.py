@@ -47,11 +47,10 @@ class VlmWriter:
     def write(self, subjects: Sequence[Subject]) -> list[Draft]:
         """Return a draft for each tile, in order.
 
-        `counts` of a draft: requests, retries, formats_refused, replayed (answers from the ledger),
-        tokens_in, tokens_out, cost (of all answers, replayed ones too), answered (claims of both
-        rounds), accepted, of which snapped (values replaced) and repaired (in the second round),
-        sent_back (to the second round) and withdrawn (not answered there), dropped.REASON, failed_tiles, failed_repairs, silent_tiles
-        (nothing known, not asked). answered = accepted + sent_back + dropped in the end.
+        `counts` of a draft (docs/vlm.md): requests, retries, formats_refused, replayed, tokens_in,
+        tokens_out and cost (of replayed answers, too), answered (claims of both rounds), accepted,
+        of which snapped and repaired, sent_back, of which withdrawn, dropped.REASON, failed_tiles,
+        failed_repairs, silent_tiles. answered = accepted + sent_back + dropped.
 
         Raises:
             ConfigError: The package `openai`, the key or the model is missing.
