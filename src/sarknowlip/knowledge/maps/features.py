@@ -75,7 +75,7 @@ def _parquet(
         raise MapError(f"{path} is not there", "give the path of an .osm.pbf or GeoParquet file")
     with _reading(path):
         file = pq.ParquetFile(path)
-        geo = json.loads((file.schema_arrow.metadata or {}).get(b"geo", b"null"))
+        geo = json.loads((file.metadata.metadata or {}).get(b"geo", b"null"))
     if not isinstance(geo, dict) or "primary_column" not in geo:
         raise MapError(f"{path} is Parquet, but not GeoParquet", "write it with geopandas")
     name = geo["primary_column"]

@@ -115,11 +115,12 @@ def tile_map(maps: Sequence[MapIndex], grid: GeoBox) -> TileMap:
 def paint(ground: TileMap) -> npt.NDArray[np.int32]:
     """Return the feature that lies on top in each pixel's centre, −1 where none does.
 
-    Of equal painter's order lines lie below areas, large areas below small ones.
+    Of equal painter's order lines lie below areas, large areas below small ones. A line through an
+    area of its own function is drawn by that.
     """
     order = ground.columns["order"].astype(np.float64)
     width = ground.columns["width"].astype(np.float64)
-    rows = np.flatnonzero(np.isfinite(order) & ground.inside)
+    rows = np.flatnonzero(np.isfinite(order) & ground.inside & ~_drawn_as_area(ground))
     shapes = np.array(ground.geometry[rows], dtype=object)
     dimension = shapely.get_dimensions(shapes)
     lines = dimension == 1
@@ -151,6 +152,23 @@ def burn(ground: TileMap, shapes: Geometries, *, touched: bool = False) -> Mask:
         ),
         dtype=bool,
     )  # fmt: skip
+
+
+def _drawn_as_area(ground: TileMap) -> Mask:
+    """Tell which lines have their middle in an area of the same function."""
+    function, dimension = ground.columns["function"], shapely.get_dimensions(ground.geometry)
+    known = np.array([name is not None for name in function], dtype=bool)
+    lines, areas = (
+        np.flatnonzero(known & (dimension == 1)),
+        np.flatnonzero(known & (dimension == 2)),
+    )
+    parts = shapely.get_geometry(ground.geometry[lines], 0)
+    middles = shapely.line_interpolate_point(parts, 0.5, normalized=True)
+    line, area = shapely.STRtree(ground.geometry[areas]).query(middles, predicate="intersects")
+    same = function[lines[line]] == function[areas[area]]
+    drawn = np.zeros(len(ground), dtype=bool)
+    drawn[lines[line[same]]] = True
+    return drawn
 
 
 def _outline(grid: GeoBox, plane: Transformer) -> shapely.Polygon:

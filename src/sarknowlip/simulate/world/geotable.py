@@ -46,7 +46,7 @@ class GeoTable(Protocol):
 
         Args:
             columns: Arrays by name, all those of the schema; NaN becomes null.
-            geometry: Polygons or multipolygons, UTM metres.
+            geometry: UTM metres; polygons or multipolygons unless GeoParquet is written.
         """
 
 
@@ -78,19 +78,23 @@ def geo_table(path: Path, schema: pa.Schema, frame: Frame, form: Format) -> Iter
 
 
 def to_lonlat(shapes: npt.NDArray[Any], frame: Frame) -> npt.NDArray[Any]:
-    """Return polygons in WGS 84 degrees, as many, all valid and none empty.
+    """Return shapes in WGS 84 degrees, as many, all valid and none empty.
 
-    See `LONGEST_EDGE_M`. Those across ±180° are cut there. Parts smaller than `LEAST_PART_M2` are
-    left out, rounding would fold them; what is nothing else becomes a speck of half that size.
+    See `LONGEST_EDGE_M`. Lines and points are only moved. Polygons across ±180° are cut there.
+    Parts of them smaller than `LEAST_PART_M2` are left out, rounding would fold them; what is
+    nothing else becomes a speck of half that size.
 
     Args:
-        shapes: Polygons or multipolygons, UTM metres, shape (n,).
+        shapes: UTM metres, shape (n,).
         frame: UTM zone of shapes.
     """
-    dense = shapely.segmentize(_without_slivers(shapes, LEAST_PART_M2), LONGEST_EDGE_M)
-    points = shapely.get_coordinates(dense)
-    lonlat = np.stack(frame.lonlat(points[:, 0], points[:, 1]), axis=-1)
-    moved = np.asarray(shapely.set_coordinates(np.array(dense, dtype=object), lonlat))
+    flat = shapely.get_dimensions(shapes) == 2
+    if not flat.all():
+        mixed = np.array(shapes, dtype=object)
+        mixed[~flat] = _projected(mixed[~flat], frame)
+        mixed[flat] = to_lonlat(mixed[flat], frame)
+        return mixed
+    moved = _projected(_without_slivers(shapes, LEAST_PART_M2), frame)
     extent = shapely.bounds(moved).reshape(-1, 4)
     for row in np.flatnonzero(extent[:, 2] - extent[:, 0] > 180.0):
         moved[row] = cut_at_antimeridian(moved[row])
@@ -104,6 +108,13 @@ def to_lonlat(shapes: npt.NDArray[Any], frame: Frame) -> npt.NDArray[Any]:
         high = np.sqrt(LEAST_PART_M2 / 2) / _DEGREE_M
         moved[gone] = shapely.box(lon, lat, lon + high / np.cos(np.radians(lat)), lat + high)
     return moved
+
+
+def _projected(shapes: npt.NDArray[Any], frame: Frame) -> npt.NDArray[Any]:
+    dense = shapely.segmentize(shapes, LONGEST_EDGE_M)
+    points = shapely.get_coordinates(dense)
+    lonlat = np.stack(frame.lonlat(points[:, 0], points[:, 1]), axis=-1)
+    return np.asarray(shapely.set_coordinates(np.array(dense, dtype=object), lonlat))
 
 
 def _without_slivers(shapes: npt.NDArray[Any], least: float) -> npt.NDArray[Any]:

@@ -7,6 +7,7 @@
 | changes.parquet | differences to the first date, of a `ChangedWorld` |
 | landcover.tif | codes of ESA WorldCover v200, of what is painted on top; buildings are 50 |
 | dem.tif, dem.tif.aux.xml | heights of terrain or water above the WGS 84 ellipsoid, metres |
+| map.parquet | the world as OpenStreetMap would show it, see `osm_map` |
 | truth.json | seed, extent, date, changes, numbers of rows |
 """
 
@@ -26,6 +27,7 @@ from sarknowlip.simulate.frame import Floats, Frame
 from sarknowlip.simulate.layers import Buildings, Regions, Targets, World, surfaces
 from sarknowlip.simulate.world.changes import Change, ChangedWorld
 from sarknowlip.simulate.world.geotable import Format, GeoTable, geo_table
+from sarknowlip.simulate.world.osm_map import write_map
 from sarknowlip.simulate.world.painted import outlines
 from sarknowlip.simulate.world.truth_rasters import (
     landcover_codes,
@@ -108,6 +110,7 @@ def write_truth(
     counts = _write_rows(world, folder, format, tell)
     if isinstance(world, ChangedWorld):
         counts["changes"] = _write_changes(world, folder, format, tell)
+    counts["map"] = write_map(world, folder / "map.parquet", tell)
     write_landcover(world, folder / "landcover.tif", gsd_m, tell)
     write_dem(world, folder / "dem.tif", gsd_m, tell)
     bounds = world.bounds
