@@ -235,6 +235,19 @@ def test_small_shares_of_the_image_need_to_be_nearly_sure() -> None:
         assert ("surface_absent" in told) == (expected == "absent")
 
 
+def test_what_covers_about_half_does_not_dominate() -> None:
+    for rows, dominant in ((60, None), (68, None), (74, "water"), (40, "land")):
+        scene = Scene()
+        scene.image()
+        scene.surface("water", rectangle(0, 0, COLUMNS, rows), -20.0, -27.0)
+        scene.cover("water", rectangle(0, 0, COLUMNS, rows), -20.0, -27.0, 0.1)
+        told = [one["surface"] for one in said(scene.found, "dominant_surface")]
+        assert told == [dominant] * bool(dominant)
+        water = said(scene.found, "surface_share")
+        assert [one["share_pct"] for one in water] == [round(rows / 1.28)] * (dominant != "water")
+        assert len(said(scene.found, "cover_share")) == (dominant != "water")
+
+
 def partly_seen(columns: int) -> Scene:
     """Return a tile whose left columns alone have values."""
     scene = Scene()

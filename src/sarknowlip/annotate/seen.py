@@ -13,6 +13,8 @@ from sarknowlip.knowledge.masks import decode_mask
 
 WHOLE = 0.99
 """A tile with this share of valid pixels counts as whole."""
+DOMINANT = 0.55
+"""From this share on something dominates: more than half, even if it is 5 points less."""
 MOSTLY = 0.95
 """With less, sums over the whole tile (lengths, counts, relief) are not those of what is seen."""
 

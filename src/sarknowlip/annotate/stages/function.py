@@ -15,7 +15,7 @@ from sarknowlip.annotate.geometry import PixelGrid, wind
 from sarknowlip.annotate.mechanism import look_of, mechanism
 from sarknowlip.annotate.rounding import percent
 from sarknowlip.annotate.rules import Rule, RuleStage, Statement
-from sarknowlip.annotate.seen import is_seen, mostly_seen, seen_mask, seen_share
+from sarknowlip.annotate.seen import DOMINANT, is_seen, mostly_seen, seen_mask, seen_share
 from sarknowlip.annotate.things import PARTS
 from sarknowlip.knowledge.evidence import Facts
 from sarknowlip.knowledge.vocabulary import FUNCTIONS, WATERS
@@ -130,7 +130,7 @@ def _share_of(function: str) -> Rule:
         if share is None or share < LEAST_SHARE:
             return None
         said: dict[str, Argument] = {"function": function, "share_pct": percent(share)}
-        if share > 0.5:
+        if share >= DOMINANT:
             return Statement("dominant_function", said)
         return None if function in WATERS else Statement("function_share", said)
 

@@ -15,7 +15,7 @@ from sarknowlip.annotate.claim import Claim, Dimension
 from sarknowlip.annotate.mechanism import PAIRS, depolarization, look_of, mechanism
 from sarknowlip.annotate.rounding import percent, step
 from sarknowlip.annotate.rules import Rule, RuleStage, Statement
-from sarknowlip.annotate.seen import seen_share
+from sarknowlip.annotate.seen import DOMINANT, seen_share
 from sarknowlip.annotate.stages.terrain_rules import elevation, relief, slopes
 from sarknowlip.annotate.stages.water_rules import coast, water_bodies, water_differs
 from sarknowlip.annotate.things import part_of_image
@@ -96,9 +96,9 @@ class Landform(RuleStage):
 
 
 def dominant_surface(facts: Facts) -> Statement | None:
-    """State the surface that covers more than half of the valid pixels; land is all but water."""
+    """State the surface that dominates the valid pixels; land is all but water."""
     built = _sure_share(facts.fresh(), "bright_structure")
-    if built is not None and built > 0.5:
+    if built is not None and built >= DOMINANT:
         share = _sure_share(facts, "bright_structure") or built
         return Statement(
             "dominant_surface", {"surface": "bright_structure", "share_pct": percent(share)}
@@ -107,16 +107,16 @@ def dominant_surface(facts: Facts) -> Statement | None:
     if water is None or water.value is None or water.confidence < LEAST_CONFIDENCE:
         return None
     name, share = ("water", water.value) if water.value > 0.5 else ("land", 1.0 - water.value)
-    if share <= 0.5:
+    if share < DOMINANT:
         return None
     return Statement("dominant_surface", {"surface": name, "share_pct": percent(share)})
 
 
 def dominant_cover(facts: Facts) -> Statement | None:
-    """State the class of land cover on more than half of the tile."""
+    """State the class of land cover that dominates."""
     for name in COVERS.values():
         share = seen_share(facts.fresh(), f"cover/{name}")
-        if share is not None and share > 0.5:
+        if share is not None and share >= DOMINANT:
             seen_share(facts, f"cover/{name}")
             return Statement("dominant_cover", {"cover": name, "share_pct": percent(share)})
     return None
@@ -183,7 +183,7 @@ def _sure_share(facts: Facts, surface: str) -> float | None:
 def _share_of(surface: str) -> Rule:
     def share_of_surface(facts: Facts) -> Statement | None:
         share = _sure_share(facts, surface)
-        if share is None or share > 0.5:
+        if share is None or share >= DOMINANT:
             return None
         if share < LEAST_SHARE:
             return Statement("surface_absent", {"surface": surface})
@@ -195,7 +195,7 @@ def _share_of(surface: str) -> Rule:
 def _cover_share(cover: str) -> Rule:
     def share_of_cover(facts: Facts) -> Statement | None:
         share = seen_share(facts, f"cover/{cover}")
-        if share is None or share > 0.5:
+        if share is None or share >= DOMINANT:
             return None
         if share < LEAST_SHARE:
             return Statement("cover_absent", {"cover": cover})
