@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from sarknowlip.annotate.claim import Claim, Level, Text
 from sarknowlip.annotate.faithful import Check, dimension_of
-from sarknowlip.annotate.grammar import PROBABLE, Grammar
+from sarknowlip.annotate.grammar import PROBABLE, Grammar, packaged_grammar
 from sarknowlip.annotate.grounding import references_of
 from sarknowlip.annotate.pattern import Draw
 from sarknowlip.annotate.questions import TOPICS, Question, questions_of
@@ -71,7 +71,7 @@ class Composer:
 
     def __init__(self, config: TextConfig | None = None, grammar: Grammar | None = None) -> None:
         self.config = config or TextConfig()
-        self.grammar = grammar or Grammar(self.config.language)
+        self.grammar = grammar or packaged_grammar(self.config.language)
         self._check = Check(self.grammar)
 
     def texts(self, claims: Sequence[Claim], evidence: Sequence[Evidence]) -> list[Text]:

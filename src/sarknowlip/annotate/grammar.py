@@ -158,6 +158,16 @@ class Grammar:
         )
 
 
+@functools.cache
+def packaged_grammar(language: str = "en") -> Grammar:
+    """Return the grammar of a packaged lexicon, compiled once a process.
+
+    Raises:
+        ConfigError: There is no such lexicon, or it is malformed.
+    """
+    return Grammar(language)
+
+
 def certainty(claim: Claim) -> str:
     """Return how a claim must be said: "plain", "probable" or "possible"."""
     if claim.confidence >= PLAIN:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import re
 from pathlib import Path
 
 from sarknowlip.annotate.claim import Argument, Claim
-from sarknowlip.annotate.grammar import Grammar
+from sarknowlip.annotate.grammar import packaged_grammar
 from sarknowlip.annotate.questions import WINDS
 from sarknowlip.knowledge.evidence import Evidence
 from sarknowlip.knowledge.masks import encode_mask
@@ -17,6 +18,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "evidence.md"
 NAMES = ("Westhaven", "St. Mary's Dock", "Île-aux-Moines", "Åland 7", "")
 
 
+@functools.cache
 def predicates() -> dict[str, tuple[str, tuple[str, ...]]]:
     """Return dimension and arguments of each predicate in the table of claims."""
     found: dict[str, tuple[str, tuple[str, ...]]] = {}
@@ -63,13 +65,13 @@ def value(argument: str, rng: random.Random) -> Argument:
         return rng.choice((0.4, 1.0, 12.0, 7.3))
     if unit == "ratio":
         return rng.choice((1.5, 2.0, 3.0, 4.2))
-    return rng.choice(Grammar().words.values(argument))
+    return rng.choice(packaged_grammar().words.values(argument))
 
 
 def thing(role: str, rng: random.Random) -> dict[str, Argument]:
     """Return the arguments that name a thing."""
     kind = rng.choice((*FUNCTIONS[:20], *OBJECTS, "ship", "target", "suburb"))
-    parts = ("", *Grammar().lexicon.words["part"])
+    parts = ("", *packaged_grammar().lexicon.words["part"])
     return {
         role: f"object/{rng.randrange(99):02d}",
         f"{role}_kind": kind,
