@@ -20,6 +20,8 @@ from sarknowlip.core.errors import ConfigError, SarKnowlipError
 
 FORMATS = ("json_schema", "json_object", "text")
 """Ways to ask for JSON, best first; a server that refuses one is asked for the next."""
+MESSAGE = 300
+"""Characters of a server's complaint that are told."""
 
 Message = dict[str, Any]
 
@@ -33,7 +35,7 @@ class NoAnswerError(SarKnowlipError):
     """
 
     def __init__(self, message: str, *, unreachable: bool = False) -> None:
-        super().__init__(message)
+        super().__init__(message[:MESSAGE])
         self.unreachable = unreachable
 
 
@@ -95,7 +97,8 @@ class Endpoint:
                 openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError,
             ) as error:  # fmt: skip
                 raise ConfigError(
-                    f"{self._config.endpoint} refuses model {self._config.model!r}: {error}",
+                    f"{self._config.endpoint} refuses model {self._config.model!r}: "
+                    f"{str(error)[:MESSAGE]}",
                     "check the address, the model's name and the key",
                 ) from error
             except openai.APITimeoutError as error:
