@@ -364,6 +364,30 @@ def test_without_pixel_size_nothing_is_said() -> None:
     assert claims_of(evidence) == []
 
 
+def test_things_are_what_valid_pixels_show_of_them() -> None:
+    """The park reaches 20 columns beyond the last valid one."""
+    park, port = rectangle(60, 20, 100, 40), rectangle(10, 20, 40, 40)
+    whole = ground(
+        ("park", park, ""), ("port", port, ""), ("forest", rectangle(62, 80, 70, 90), "")
+    )
+    scene = Scene()
+    scene.ground(
+        [("park", park, ""), ("port", port, ""), ("forest", rectangle(90, 80, 120, 90), "")]
+    )
+    for predicate, value in (("rows", ROWS), ("columns", COLUMNS), ("gsd_x", 10), ("gsd_y", 10)):
+        scene.add("image", "image", predicate, value, "px")
+    shown = rectangle(0, 0, 80, ROWS)
+    scene.add("image", "image", "valid_share", shown.mean(), "share", mask=shown)
+    (larger,) = (c for c in told(scene.found, "larger") if c["a_kind"] in {"port", "park"})
+    assert named(larger) == ("port", "park", "1.5"), "600 of 400 pixels"
+    ratios = {named(c) for c in told(whole.found, "larger")}
+    assert ("park", "port", "1.5") not in ratios, "800 of 600 pixels"
+    kinds = {c[role] for c in told(scene.found, "distance") for role in ("a_kind", "b_kind")}
+    assert kinds == {"park", "port"}, "the forest is not seen"
+    blind = [f for f in scene.found if f.predicate != "valid_share"]
+    assert claims_of(blind) == []
+
+
 def test_a_turned_grid_turns_directions() -> None:
     scene = ground(
         ("park", rectangle(50, 10, 60, 20), ""), ("port", rectangle(50, 80, 70, 100), "")

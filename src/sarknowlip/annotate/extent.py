@@ -38,6 +38,7 @@ class Extent:
         row: Of its upper edge.
         shape: Rows and columns of the tile.
         gsd_m: Width and height of a pixel, metres.
+        beside_unseen: Whether it lies beside pixels without a value.
     """
 
     mask: Mask
@@ -45,6 +46,7 @@ class Extent:
     row: int
     shape: tuple[int, int]
     gsd_m: tuple[float, float]
+    beside_unseen: bool = False
 
     @classmethod
     def of_mask(cls, whole: Mask, gsd_m: tuple[float, float]) -> Extent | None:
@@ -64,6 +66,21 @@ class Extent:
         if x0 >= x1 or y0 >= y1:
             return None
         return cls(np.ones((y1 - y0, x1 - x0), dtype=bool), x0, y0, shape, gsd_m)
+
+    def seen(self, shown: Mask) -> Extent | None:
+        """Return what lies on the valid pixels of the tile; None if nothing does."""
+        x0, y0, x1, y1 = self.box
+        mask = self.mask & shown[y0:y1, x0:x1]
+        box = mask_box(mask)
+        if box is None:
+            return None
+        around = self.widened()
+        u0, v0, u1, v1 = around.box
+        unseen = bool((around.mask & ~shown[v0:v1, u0:u1]).any())
+        x0, y0, x1, y1 = box
+        return Extent(
+            mask[y0:y1, x0:x1], self.column + x0, self.row + y0, self.shape, self.gsd_m, unseen
+        )
 
     @property
     def box(self) -> Box:
@@ -87,9 +104,11 @@ class Extent:
 
     @functools.cached_property
     def cut(self) -> bool:
-        """Whether it touches the tile's edge, so that there may be more of it outside."""
+        """Whether it touches the edge of what is seen, so that there may be more of it beyond."""
         x0, y0, x1, y1 = self.box
-        return x0 == 0 or y0 == 0 or x1 == self.shape[1] or y1 == self.shape[0]
+        return (
+            self.beside_unseen or x0 == 0 or y0 == 0 or x1 == self.shape[1] or y1 == self.shape[0]
+        )
 
     @functools.cached_property
     def edge(self) -> Points:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from sarknowlip.annotate.claim import Argument
 from sarknowlip.annotate.extent import Extent, whole_mask
 from sarknowlip.annotate.geometry import PixelGrid
+from sarknowlip.annotate.seen import WHOLE, valid_mask
 from sarknowlip.knowledge.evidence import Box, Evidence, Facts
 
 KIND_PREDICATES = {"region/": "function", "object/": "kind", "place/": "kind"}
@@ -164,7 +165,10 @@ class Cast:
                 self._used[subject] = view.used
         self._named: dict[str, tuple[str | None, tuple[Evidence, ...]]] = {}
         self._extents: dict[str, Extent | None] = {}
-        self._grid = PixelGrid.of(facts.fresh())
+        view = facts.fresh()
+        self._grid = PixelGrid.of(view)
+        self.whole = (view.value("image", "valid_share") or 0.0) >= WHOLE
+        self._shown = None if self.whole else valid_mask(view)
 
     def alike(self, thing: Thing) -> list[Thing]:
         """Return all things of a thing's kind, itself included."""
@@ -183,6 +187,7 @@ class Cast:
             subject: Subject of the thing's facts.
         """
         thing = self.things.get(subject)
+        view.find("image", "valid_share")
         if thing is None:
             return None
         if subject not in self._named:
@@ -194,9 +199,9 @@ class Cast:
         return None if part is None else arguments_of(role, thing, part)
 
     def extent(self, subject: str) -> Extent | None:
-        """Return the pixels of a thing, those of its mask, else its box, else its point.
+        """Return the valid pixels of a thing, those of its mask, else its box, else its point.
 
-        None if the tile shows none or the size of its pixels is unknown.
+        None if the tile shows none, or the size of its pixels or which are valid is unknown.
 
         Raises:
             SarKnowlipError: Its mask is damaged.
@@ -215,13 +220,15 @@ class Cast:
         return kinds
 
     def _extent(self, thing: Thing) -> Extent | None:
-        if self._grid is None:
+        if self._grid is None or (self._shown is None and not self.whole):
             return None
         shape, gsd_m = self._grid.shape, self._grid.gsd_m
         if thing.mask_rle is not None:
-            return Extent.of_mask(whole_mask(thing.mask_rle, shape), gsd_m)
-        x, y = min(int(thing.column), shape[1] - 1), min(int(thing.row), shape[0] - 1)
-        return Extent.of_box(thing.box or (x, y, x + 1, y + 1), shape, gsd_m)
+            extent = Extent.of_mask(whole_mask(thing.mask_rle, shape), gsd_m)
+        else:
+            x, y = min(int(thing.column), shape[1] - 1), min(int(thing.row), shape[0] - 1)
+            extent = Extent.of_box(thing.box or (x, y, x + 1, y + 1), shape, gsd_m)
+        return extent if extent is None or self._shown is None else extent.seen(self._shown)
 
     def _part(self, view: Facts, thing: Thing) -> str | None:
         """Return the part that names a thing, "" if none is needed, None if nothing does."""

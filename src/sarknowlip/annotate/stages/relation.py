@@ -8,7 +8,8 @@ their position is told.
 Beside those of `annotate.spatial`:
 
 - *nearest*: of all objects or ships of a kind, b is nearest to a: the next is farther by a quarter
-  and two pixels, all of the kind are listed, and so near that none outside the tile can be nearer.
+  and two pixels, all of the kind are listed, and so near that none outside the tile can be nearer;
+  only in tiles that are valid throughout.
 - *larger*: the area of region a in the tile is at least 1.5 times that of region b.
 - *position*: the ninth of the image that holds the point and four fifths of the pixels of a thing
   whose name does not tell it already.
@@ -83,7 +84,7 @@ class Relation(RuleStage):
         for pair in scene.pairs():
             yield from _relations_of(scene, pair)
         for subject in scene.nameable[: LISTED // 2]:
-            for kind in scene.kinds:
+            for kind in scene.kinds if scene.cast.whole else ():
                 yield _nearest_to(scene, subject, kind)
         for subject in (*scene.nameable, *scene.places):
             yield _position_of(scene, subject)
@@ -301,6 +302,7 @@ def _row_of(scene: _Scene, kind: str) -> Rule:
         if row is None:
             return None
         PixelGrid.of(facts)
+        facts.find("image", "valid_share")
         for subject in subjects:
             scene.cast.cite(facts, subject)
         bearing = scene.grid.bearing(extents[row[0]].centre, extents[row[-1]].centre)

@@ -16,6 +16,7 @@ from typing import ClassVar
 
 from sarknowlip.annotate.claim import Argument, Claim, Dimension
 from sarknowlip.annotate.rules import Rule, RuleStage, Statement
+from sarknowlip.annotate.seen import is_seen, mostly_seen
 from sarknowlip.annotate.things import Cast, is_ship, part_of_image
 from sarknowlip.knowledge.evidence import Facts
 from sarknowlip.knowledge.vocabulary import OBJECTS
@@ -107,7 +108,9 @@ def _counted(predicate: str, count: int) -> Statement:
 def _count_of(kind: str) -> Rule:
     def object_count(facts: Facts) -> Statement | None:
         count = facts.value(f"objects/{kind}", "count")
-        return Statement("object_count", {"kind": kind, "count": int(count)}) if count else None
+        if not count or not mostly_seen(facts):
+            return None
+        return Statement("object_count", {"kind": kind, "count": int(count)})
 
     return object_count
 
@@ -160,7 +163,7 @@ def _size_of(cast: Cast, subject: str) -> Rule:
         length, width = facts.value(subject, "length"), facts.value(subject, "width")
         if not length or not width:
             return None
-        named = cast.reference(facts, "a", subject)
+        named = cast.reference(facts, "a", subject) if is_seen(facts, subject) else None
         if named is None:
             return None
         size: dict[str, Argument] = {"length_m": _mapped_m(length), "width_m": _mapped_m(width)}
@@ -174,7 +177,7 @@ def _height_of(cast: Cast, subject: str) -> Rule:
         height = facts.value(subject, "height")
         if not height or height < 1:
             return None
-        named = cast.reference(facts, "a", subject)
+        named = cast.reference(facts, "a", subject) if is_seen(facts, subject) else None
         return (
             None
             if named is None
@@ -190,7 +193,7 @@ def _long_axis_of(cast: Cast, subject: str) -> Rule:
         length, width = facts.value(subject, "length"), facts.value(subject, "width")
         if bearing is None or not length or not width or length < ELONGATED * width:
             return None
-        named = cast.reference(facts, "a", subject)
+        named = cast.reference(facts, "a", subject) if is_seen(facts, subject) else None
         if named is None:
             return None
         return Statement("object_axis", named | {"bearing_deg": _bearing(bearing)})
