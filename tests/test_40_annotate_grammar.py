@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from data.claims.make import make_claim, predicates, tile_claims
 from sarknowlip.annotate.claim import Claim
 from sarknowlip.annotate.grammar import Grammar, certainty, packaged_grammar, told
-from sarknowlip.annotate.pattern import Draw, compile_pattern
+from sarknowlip.annotate.pattern import Draw, Line, compile_pattern
 from sarknowlip.annotate.questions import ASKS, PRESENCE
 from sarknowlip.annotate.stages import STAGES
 from sarknowlip.annotate.words import Lexicon
@@ -74,17 +75,18 @@ def test_what_is_rendered_is_recognised(pattern: str, key: str) -> None:
     values = ("one", "two b")
     lines = compile_pattern(pattern)
 
-    def ends(slot: object, text: str, starts: object) -> set[int]:
-        return {at + len(v) for at in starts for v in values if text.startswith(v, at)}
+    def is_wording(line: Line, text: str) -> bool:
+        def ends(slot: object, starts: Iterable[int]) -> set[int]:
+            return {at + len(v) for at in starts for v in values if text.startswith(v, at)}
+
+        return len(text) in line.ends(text, [0], ends)
 
     for line in lines:
         text = line.render(lambda slot: values, Draw(key))
         assert text in set(line.wordings(lambda slot: values))
         assert "  " not in text
-        found = line.ends(text, [0], lambda slot, at: ends(slot, text, at))
-        assert len(text) in found
-        longer = text + "z"
-        assert len(longer) not in line.ends(longer, [0], lambda slot, at: ends(slot, longer, at))
+        assert is_wording(line, text)
+        assert not is_wording(line, text + "z")
 
 
 def test_draws_are_even_and_stable() -> None:

@@ -1,0 +1,223 @@
+"""Rung 4: texts of all levels say what their claims say, and changed ones are told."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from data.claims.make import tile_claims, tile_facts
+from sarknowlip.annotate.claim import Claim, Text
+from sarknowlip.annotate.compose import LEVELS, Composer, TextConfig
+from sarknowlip.annotate.grammar import packaged_grammar
+from sarknowlip.annotate.questions import TOPICS
+from sarknowlip.core.errors import ConfigError
+from sarknowlip.knowledge.evidence import Evidence
+
+Tile = tuple[dict[str, Claim], list[Evidence], list[Text]]
+
+
+def tile(seed: int, /, confidence: float | None = None, **config: Any) -> Tile:
+    claims = tile_claims(seed, confidence=confidence)
+    facts = tile_facts(claims)
+    composer = Composer(TextConfig(questions=40, groundings=40, **config))
+    return {claim.id: claim for claim in claims}, facts, composer.texts(claims, facts)
+
+
+@pytest.fixture(scope="module")
+def tiles() -> list[Tile]:
+    return [tile(seed) for seed in range(12)]
+
+
+def changed(text: Text, /, **fields: Any) -> Text:
+    """Return a text with other fields and a sound identifier."""
+    values = {name: getattr(text, name) for name in Text.model_fields if name != "id"} | fields
+    first = [values.pop(name) for name in ("tile_id", "dimension", "level", "text")]
+    return Text.of(*first, **values)
+
+
+def test_texts_of_all_levels_are_faithful_and_repeatable(tiles: list[Tile]) -> None:
+    composer = Composer(TextConfig(questions=40, groundings=40))
+    for claims, facts, texts in tiles:
+        assert {text.level for text in texts} == set(LEVELS)
+        assert composer.texts(list(claims.values()), facts) == texts
+        for text in texts:
+            assert composer.fault(text, claims, facts) is None, text
+        assert len({text.id for text in texts}) == len(texts)
+    assert {text.topic for _, _, texts in tiles for text in texts} == {None, *TOPICS}
+
+
+def test_redraws_are_accepted() -> None:
+    """A thousand texts by other seeds than the composer's own: all are wordings of the claims."""
+    composer, count = Composer(), 0
+    for seed in range(6):
+        claims, facts, texts = tile(100 + seed, seed=7 + seed)
+        for text in texts:
+            assert composer.fault(text, claims, facts) is None, text
+        count += len(texts)
+    assert count >= 1000, count
+
+
+SWAPS = {
+    "north": "south", "south": "north", "east": "west", "west": "east", "upper": "lower",
+    "lower": "upper", "top": "bottom", "bottom": "top", "left": "right", "right": "left",
+    "dB": "m", "decibels": "metres", "m": "km", "km": "m", "metres": "kilometres",
+    "kilometres": "metres", "%": "m", "percent": "degrees", "more": "fewer", "yes": "no",
+    "no": "yes", "port": "airport", "airport": "port", "harbour": "airfield", "water": "land",
+    "land": "water", "forest": "farmland", "farmland": "forest", "industrial": "residential",
+    "residential": "industrial", "bright": "dark", "dark": "bright", "crane": "bridge",
+    "bridge": "crane", "flat": "hilly", "hilly": "flat", "Westhaven": "Easthaven", "sea": "lake",
+    "lake": "sea", "wide": "long", "long": "wide", "inside": "outside", "within": "beside",
+    "roads": "railways", "railways": "roads", "a third": "a quarter", "half": "a third",
+    "VV": "VH", "HH": "HV", "uniform": "varied", "specular": "diffuse", "facing": "leaving",
+    "two": "three", "three": "four", "seven": "eight", "twelve": "eleven", "twice": "half",
+}  # fmt: skip
+
+
+def corrupted(words: str, rng: random.Random) -> str | None:
+    """Return words with one number, unit, side, name or kind changed so that they are false."""
+    numbers = list(re.finditer(r"\d+(?:\.\d+)?", words))
+    swaps = [m for key in SWAPS for m in re.finditer(rf"(?<!\w){re.escape(key)}(?!\w)", words)]
+    found = [*numbers, *swaps]
+    if not found:
+        return None
+    match = rng.choice(found)
+    new = SWAPS.get(match[0])
+    if new is None:
+        number = float(match[0]) + rng.choice((-7, -1, 1, 2, 10, 0.5, 90))
+        new = f"{abs(number):g}"
+        if new == match[0]:
+            return None
+    return words[: match.start()] + new + words[match.end() :]
+
+
+def corruption(text: Text, rng: random.Random) -> Text | None:
+    """Return a text whose truth value differs, or None."""
+    if text.level == "question-answer":
+        kind = rng.choice(("answer", "question", "choice", "second right", "topic"))
+        if kind == "question":
+            words = corrupted(text.question or "", rng)
+            return None if words is None else changed(text, question=words)
+        if kind == "choice" and text.choices:
+            wrong = next(choice for choice in text.choices if choice != text.text)
+            return changed(text, text=wrong)
+        if kind == "second right" and text.choices:
+            others = [c for c in text.choices if c != text.text]
+            return changed(text, choices=[*others, text.text, text.text])
+        if kind == "topic":
+            return changed(text, topic=next(t for t in TOPICS if t != text.topic))
+        words = corrupted(text.text, rng)
+        return None if words is None else changed(text, text=words, choices=())
+    if text.level == "grounding" and rng.random() < 0.5:
+        x0, y0, x1, y1 = text.boxes_px[0]
+        boxes = [(x0 + 1, y0, x1 + 1, y1), *text.boxes_px[1:]]
+        return changed(text, boxes_px=boxes) if rng.random() < 0.5 else changed(text, masks_rle=())
+    words = corrupted(text.text, rng)
+    return None if words is None else changed(text, text=words)
+
+
+def test_a_thousand_corruptions_are_rejected(tiles: list[Tile]) -> None:
+    composer, rng = Composer(), random.Random(0)
+    kinds: Counter[str] = Counter()
+    while sum(kinds.values()) < 1000:
+        claims, facts, texts = rng.choice(tiles)
+        level = rng.choice(LEVELS)
+        text = rng.choice([text for text in texts if text.level == level])
+        wrong = corruption(text, rng)
+        if wrong is None or wrong == text:
+            continue
+        fault = composer.fault(wrong, claims, facts)
+        assert fault is not None, (text, wrong, [claims[key] for key in text.claim_ids])
+        kinds[text.level] += 1
+    assert all(kinds[level] >= 20 for level in LEVELS), kinds
+
+
+def test_claims_of_others_do_not_make_a_text_true(tiles: list[Tile]) -> None:
+    """Every sentence of one tile, put under the same predicate's claim of another tile."""
+    composer = Composer()
+    (claims, _, texts), (others, facts, _) = tiles[0], tiles[1]
+    by_predicate = {claim.predicate: claim for claim in others.values()}
+    for text in texts:
+        if text.level != "sentence":
+            continue
+        claim = by_predicate[claims[text.claim_ids[0]].predicate]
+        same = claim.arguments == claims[text.claim_ids[0]].arguments
+        moved = changed(text, claim_ids=[claim.id])
+        assert same or composer.fault(moved, others, facts) is not None, moved
+
+
+def test_frames_of_texts_are_checked(tiles: list[Tile]) -> None:
+    composer = Composer()
+    claims, facts, texts = tiles[0]
+    sentence = next(text for text in texts if text.level == "sentence")
+    faults = {
+        "identifier": sentence.model_copy(update={"text": "x"}),
+        "does not hold": changed(sentence, claim_ids=["absent"]),
+        "it is in": changed(sentence, language="de"),
+        "another tile": changed(sentence, tile_id="other"),
+        "not of": changed(sentence, dimension="relation"),
+        "more than one": changed(
+            sentence, claim_ids=list(claims)[:2], dimension="landform"
+        ),
+        "question": changed(sentence, question="Is it?"),
+        "boxes": changed(sentence, boxes_px=[(0, 0, 1, 1)]),
+        "something else": changed(sentence, text="It is so."),
+    }  # fmt: skip
+    for reason, text in faults.items():
+        assert reason in str(composer.fault(text, claims, facts)), reason
+
+
+def test_short_levels_need_some_certainty() -> None:
+    _, _, texts = tile(3, confidence=0.5)
+    assert {text.level for text in texts} == {"sentence", "paragraph"}
+
+
+def test_yes_and_no_are_balanced() -> None:
+    counts: Counter[str] = Counter()
+    for seed in range(60):
+        claims = tile_claims(seed, confidence=1.0)
+        texts = Composer(TextConfig(levels=("question-answer",))).texts(claims, [])
+        counts.update(text.text for text in texts if text.text in ("yes", "no"))
+    total = sum(counts.values())
+    assert total > 50
+    assert abs(counts["yes"] - total / 2) < 1.5 * total**0.5, counts
+
+
+def test_choices_hold_one_right_answer(tiles: list[Tile]) -> None:
+    places: Counter[int] = Counter()
+    for _, _, texts in tiles:
+        for text in texts:
+            if text.choices:
+                assert text.choices.count(text.text) == 1
+                assert 2 <= len(text.choices) <= 4
+                places[text.choices.index(text.text)] += 1
+    assert len(places) == 4, "the right answer stands in every place"
+
+
+@pytest.mark.parametrize("words", [(20, 30), (40, 120), (100, 150)])
+def test_paragraphs_keep_their_length(words: tuple[int, int]) -> None:
+    for seed in range(10):
+        claims = tile_claims(seed)
+        (text,) = Composer(TextConfig(levels=("paragraph",), words=words)).texts(claims, [])
+        assert len(text.text.split()) <= words[1]
+        assert text.dimension == "summary"
+        assert len(text.text.split()) >= words[0] - 20
+
+
+def test_nothing_to_say() -> None:
+    assert Composer().texts([], []) == []
+
+
+def test_wordings_and_levels_follow_the_configuration() -> None:
+    claims = tile_claims(5)
+    texts = Composer(TextConfig(levels=("sentence",), wordings=3)).texts(claims, [])
+    assert {text.level for text in texts} == {"sentence"}
+    assert 2.5 * len(claims) < len(texts) <= 3 * len(claims)
+    with pytest.raises(ValueError, match="least and most"):
+        TextConfig(words=(50, 20))
+    with pytest.raises(ConfigError, match="no lexicon"):
+        Composer(TextConfig(language="tlh"))
+    assert packaged_grammar("en") is packaged_grammar("en")
