@@ -11,6 +11,7 @@ from data.facts.make import COLUMNS, ROWS, Scene, rectangle, scenes
 from sarknowlip.annotate.claim import Claim
 from sarknowlip.annotate.mechanism import Look, depolarization, mechanism
 from sarknowlip.annotate.stages.landform import Landform
+from sarknowlip.core.errors import SarKnowlipError
 from sarknowlip.knowledge.evidence import Evidence, Facts
 
 EVERYTHING = rectangle(0, 0, COLUMNS, ROWS)
@@ -285,6 +286,16 @@ def test_the_sea_lies_where_it_is_seen() -> None:
     south = rectangle(0, 64, 64, ROWS)
     scene.ground([("sea", south | rectangle(64, 0, 128, ROWS), ""), ("forest", ~south, "")])
     assert said(scene.found, "coast") == [{"direction": "south"}]
+
+
+def test_a_damaged_mask_is_one_line() -> None:
+    sea = sea_in(rectangle(0, 0, 50, 128))
+    damaged = [
+        fact.model_copy(update={"mask_rle": "0"}) if fact.subject == "function/sea" else fact
+        for fact in sea
+    ]
+    with pytest.raises(SarKnowlipError, match=r"damaged evidence.*annotate the corpus again"):
+        claims(damaged)
 
 
 def test_uncalibrated_levels_are_not_explained() -> None:

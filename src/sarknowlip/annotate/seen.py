@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from sarknowlip.annotate.extent import whole_mask
 from sarknowlip.annotate.geometry import Mask
 from sarknowlip.knowledge.evidence import Evidence, Facts
-from sarknowlip.knowledge.masks import decode_mask
 
 WHOLE = 0.99
 """A tile with this share of valid pixels counts as whole."""
@@ -29,6 +29,9 @@ def seen_share(facts: Facts, subject: str, masked: str = "share") -> float | Non
 
     Returns:
         None if the share is unknown, or the tile is not whole and no masks tell what is seen.
+
+    Raises:
+        SarKnowlipError: A mask is damaged.
     """
     share, valid = facts.value(subject, "share"), facts.value("image", "valid_share")
     if share is None or share == 0.0 or valid is None or valid >= WHOLE:
@@ -41,22 +44,30 @@ def seen_share(facts: Facts, subject: str, masked: str = "share") -> float | Non
 
 
 def seen_mask(facts: Facts, fact: Evidence | None) -> Mask | None:
-    """Return the valid pixels of a fact's mask; None without a mask or without knowing these."""
+    """Return the valid pixels of a fact's mask; None without a mask or without knowing these.
+
+    Raises:
+        SarKnowlipError: A mask is damaged.
+    """
     shown = valid_mask(facts)
     if shown is None or fact is None or fact.mask_rle is None:
         return None
-    return np.asarray(decode_mask(fact.mask_rle, (shown.shape[0], shown.shape[1])) & shown)
+    return np.asarray(whole_mask(fact.mask_rle, (shown.shape[0], shown.shape[1])) & shown)
 
 
 def valid_mask(facts: Facts) -> Mask | None:
-    """Return the valid pixels, shape (rows, columns); None if they are not known."""
+    """Return the valid pixels, shape (rows, columns), not to be written to; None if not known.
+
+    Raises:
+        SarKnowlipError: Their mask is damaged.
+    """
     fact = facts.find("image", "valid_share")
     rows, columns = facts.value("image", "rows"), facts.value("image", "columns")
     if fact is None or fact.value is None or rows is None or columns is None:
         return None
     shape = int(rows), int(columns)
     if fact.mask_rle is not None:
-        return decode_mask(fact.mask_rle, shape)
+        return whole_mask(fact.mask_rle, shape)
     return np.ones(shape, dtype=bool) if fact.value >= WHOLE else None
 
 

@@ -49,7 +49,7 @@ class ImageSource:
     name: ClassVar[str] = "image"
     looks_at: ClassVar[str] = "pixels"
     attribution: ClassVar[str] = ""
-    version = "1"
+    version = "2"
 
     def __init__(
         self,
