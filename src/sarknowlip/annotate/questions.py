@@ -19,15 +19,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sarknowlip.annotate.claim import Argument, Claim
+from sarknowlip.annotate.geometry import WINDS
 
 Arguments = Mapping[str, Argument]
 
 TOPICS = (
     "presence", "count", "comparison", "area_share", "direction", "distance", "function",
     "target_attribute", "radar_reason",
-)  # fmt: skip
-WINDS = (
-    "north", "north-east", "east", "south-east", "south", "south-west", "west", "north-west",
 )  # fmt: skip
 
 ASKS: dict[str, tuple[tuple[str, str, tuple[str, ...]], ...]] = {
@@ -141,7 +139,7 @@ def questions_of(
         given = {argument: said[argument]} if argument else {}
         yield Question(claim, "presence", f"presence/{thing}?", given, holds=holds)
     for topic, asked, names in ASKS.get(predicate, ()):
-        if any(said[name] == "" for name in names):
+        if any(said[name] == "" for name in (asked, *names)):
             continue
         given = {key: said[key] for name in names for key in _parts(name, said)}
         wrong = tuple(dict(said) | {asked: value} for value in _false(claim, asked, claims, values))
