@@ -18,6 +18,7 @@ from sarknowlip.annotate.writers import Subject
 from sarknowlip.annotate.writers.vlm.config import VlmConfig
 from sarknowlip.annotate.writers.vlm.prompt import Prompts
 from sarknowlip.annotate.writers.vlm.schema import asked
+from sarknowlip.core.files import read_json_lines
 
 
 def make_subjects(count: int) -> list[Subject]:
@@ -54,9 +55,7 @@ class Scripted:
         self.url, self._log = f"http://127.0.0.1:{port}/v1", log
 
     def events(self, event: str) -> list[dict[str, Any]]:
-        if not self._log.exists():
-            return []
-        lines = [json.loads(line) for line in self._log.read_text("utf-8").splitlines()]
+        lines = read_json_lines(self._log) if self._log.exists() else []
         return [line for line in lines if line["event"] == event]
 
 

@@ -85,7 +85,8 @@ class Handler(BaseHTTPRequestHandler):
         key_sent = self.headers.get("Authorization", "").removeprefix("Bearer ")
         rounds = sum(m["role"] == "user" for m in request["messages"])
         about = {"tile": tile, "key": key, "round": rounds, "format": form, "secret": key_sent}
-        self.server.note("asked", **about, last=request["messages"][-1]["content"])
+        said = request["messages"][-1]["content"]
+        self.server.note("asked", **about, last=said if isinstance(said, str) else "")
         if form in self.server.script.get("refuses", ()):
             self.server.note("refused", **about)
             return self.reply(400, {"error": {"message": f"response_format {form} is unknown"}})
