@@ -192,7 +192,7 @@ def test_heights_are_taken_as_ellipsoidal(folder: Path) -> None:
 def test_manifest_tells_where_and_when(folder: Path) -> None:
     told = json.loads((folder / "truth.json").read_text())
     assert told["crs"] == "EPSG:32635"
-    assert told["rows"] == {"regions": 4, "objects": 5}
+    assert told["rows"] == {"regions": 4, "objects": 5, "map": 9}
     assert told["date"] == "2024-06-01T00:00:00Z"
     assert told["changes"] is None
 
@@ -267,7 +267,7 @@ def test_polygons_across_the_antimeridian_are_cut(tmp_path: Path) -> None:
 def test_progress_counts_all_blocks(tmp_path: Path) -> None:
     seen: list[tuple[int, int, str]] = []
     write_truth(harbour(), tmp_path, 5.0, progress=lambda *args: seen.append(args))
-    assert {name for _, _, name in seen} == {"objects", "landcover.tif", "dem.tif"}
+    assert {name for _, _, name in seen} == {"objects", "map.parquet", "landcover.tif", "dem.tif"}
     assert [row for row in seen if row[2] == "dem.tif"][-1] == (4, 4, "dem.tif")
 
 
