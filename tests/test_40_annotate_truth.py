@@ -134,6 +134,7 @@ BOTH_WAYS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
                                                              "share_pct": 30}),
     ("cover_absent", {"cover": "tree_cover"}, {"cover": "water"}),
     ("relief", {"relief": "rolling", "relief_m": 58}, {"relief": "flat", "relief_m": 5}),
+    ("relief", {"relief": "rolling", "relief_m": 58}, {"relief": "steep", "relief_m": 58}),
     ("elevation", {"height_m": 70}, {"height_m": 170}),
     ("water_body", {"water": "sea", "name": "", "share_pct": 41}, {"water": "river", "name": "",
                                                                    "share_pct": 41}),
@@ -313,6 +314,7 @@ def test_tolerances() -> None:
     assert not tolerance.size(130, 100, 10)
     assert tolerance.axis(175, 10)
     assert not tolerance.axis(90, 10)
+    assert not tolerance.axis(3610, 10)
 
 
 def test_missing_and_damaged_truth_is_one_line(folder: Path, tmp_path: Path) -> None:

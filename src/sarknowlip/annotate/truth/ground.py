@@ -102,13 +102,15 @@ def function_unmapped(scene: Scene, claim: Arguments) -> Verdict:
 
 
 def relief(scene: Scene, claim: Arguments) -> Verdict:
-    """Judge the range of heights: at least that of nine tenths of the ground, at most of all."""
+    """Judge the range of heights, at least of nine tenths of the ground, at most of all."""
     if not scene.heights.size:
         return UNDECIDED
     low, least, most, high = np.percentile(scene.heights, [0, 5, 95, 100])
     claimed = float(claim["relief_m"])
     slack = max(tolerance.RELIEF_M, tolerance.SIZE * (high - low))
+    lowest, highest = tolerance.RELIEF_WORDS.get(str(claim["relief"]), (0.0, 0.0))
     right = most - least - slack <= claimed <= high - low + slack
+    right = right and lowest <= high - low <= highest
     return Verdict(bool(right), f"{most - least:.0f} to {high - low:.0f} m")
 
 

@@ -23,6 +23,11 @@ COUNT = 0.02
 """Of numbers of buildings beyond those at the edge: outlines of maps join or part some."""
 HEIGHT_M = 2.0
 RELIEF_M = 5.0
+RELIEF_WORDS = {
+    "flat": (0.0, 60.0), "rolling": (10.0, 300.0), "hilly": (40.0, 1000.0),
+    "steep": (100.0, 9000.0),
+}  # fmt: skip
+"""Range of heights, metres, within which a word for relief may be used."""
 NETWORK = 0.25
 """Of lengths of networks."""
 MINOR = 0.1
@@ -47,6 +52,8 @@ def distance(claimed: float, true: float, gsd: float) -> bool:
 
 def axis(claimed: float, true: float) -> bool:
     """Return whether the bearing of a long axis is right, degrees; of NaN it is."""
+    if not 0.0 <= claimed <= 180.0:
+        return False
     return math.isnan(true) or abs((claimed - true + 90.0) % 180.0 - 90.0) <= AXIS_DEG
 
 
