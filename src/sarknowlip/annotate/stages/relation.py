@@ -36,7 +36,7 @@ from sarknowlip.annotate.things import PARTS, Cast, Thing, arguments_of
 from sarknowlip.knowledge.evidence import Facts
 from sarknowlip.knowledge.vocabulary import WATERS
 
-LISTED = 18
+LISTED = 16
 """Things whose relations are told."""
 RATIO = 1.5
 LEAST_AREA_PX = 64
