@@ -23,7 +23,6 @@ import jinja2
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from data.claims.make import predicates, tile_claims, tile_facts
-
 from sarknowlip.annotate.claim import Claim
 from sarknowlip.annotate.compose import Composer
 from sarknowlip.annotate.grammar import packaged_grammar, told

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from pydantic import Field, model_validator
@@ -170,7 +170,7 @@ class Composer:
     def _questions(self, claims: Sequence[Claim]) -> Iterator[Text]:
         if not claims:
             return
-        draw = self._draw("question-answer", *(claim.id for claim in claims))
+        said = [claim.id for claim in claims]
         values = self.grammar.words.values
         asked = [
             question
@@ -179,7 +179,7 @@ class Composer:
             for question in questions_of(claim, claims, values)
         ]
         seen: set[tuple[str, str]] = set()
-        for question in varied(asked, draw):
+        for question in varied(asked, lambda topic: self._draw(topic, *said)):
             key = question.claim.id, question.key.rstrip("?")
             if len(seen) == self.config.questions:
                 return
@@ -246,7 +246,7 @@ def spread(claims: Sequence[Claim]) -> Iterator[Claim]:
                 yield queue[place]
 
 
-def varied(questions: Sequence[Question], draw: Draw) -> Iterator[Question]:
+def varied(questions: Sequence[Question], draws: Callable[[str], Draw]) -> Iterator[Question]:
     """Yield questions of all topics by turns, in a drawn order.
 
     Of those with yes or no for an answer, both follow each other by turns, the first one drawn; a
@@ -254,6 +254,7 @@ def varied(questions: Sequence[Question], draw: Draw) -> Iterator[Question]:
     """
     queues: list[list[Question]] = []
     for topic in TOPICS:
+        draw = draws(topic)
         alike = shuffled([q for q in questions if q.topic == topic], draw)
         yes, no = ([q for q in alike if q.holds is holds] for holds in (True, False))
         most = max(1, min(len(yes), len(no)))

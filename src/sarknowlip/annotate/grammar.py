@@ -56,6 +56,7 @@ class Grammar:
         self._frames = {key: words.compiled(text) for key, text in self.lexicon.frames.items()}
         self._links = words.compiled(self.lexicon.links)
         self._full = functools.lru_cache(1 << 12)(self._full_lines)
+        self._filled = functools.lru_cache(1 << 12)(self._filled_lines)
 
     def sentence(self, claim: Claim, draw: Draw, *, linked: bool = False) -> str:
         """Return a claim as one sentence.
@@ -138,13 +139,23 @@ class Grammar:
 
     def _clauses(self, claim: Claim) -> Lines:
         """Return the clauses that say all arguments of a claim."""
-        lines = self._full("sentence", claim.predicate, told(claim.arguments))
+        arguments = claim.arguments
+        empty = "" in arguments.values()
+        lines = (
+            self._full("sentence", claim.predicate, told(arguments))
+            if empty
+            else self._filled(claim.predicate, tuple(arguments))
+        )
         if not lines:
             raise KeyError(
                 f"{self.language} lexicon: no sentence for {claim.predicate} that says "
                 + ", ".join(sorted(told(claim.arguments)))
             )
         return lines
+
+    def _filled_lines(self, predicate: str, names: tuple[str, ...]) -> Lines:
+        """Return the clauses that say all arguments of these names, none of which is empty."""
+        return self._full("sentence", predicate, told(dict.fromkeys(names, True)))
 
     def _full_lines(self, level: str, key: str, names: frozenset[str]) -> Lines:
         return tuple(line for line in self._patterns[level].get(key, ()) if line.names == names)

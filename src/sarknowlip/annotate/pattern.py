@@ -20,7 +20,7 @@ import hashlib
 import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sarknowlip.core.errors import ConfigError
 
@@ -36,8 +36,7 @@ _SLOT = re.compile(
 _BEFORE_MARK = re.compile(r" +(?=[,.;:?!])")
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """Where a value is said.
 
     Attributes:
@@ -95,12 +94,17 @@ class Line:
 
     def render(self, say: Say, draw: Draw) -> str:
         """Return one wording."""
-        return "".join(
-            [
-                draw.one(say(part) if part.__class__ is Slot else part)  # type: ignore[arg-type]
-                for part in self.segments
-            ]
-        )
+        state, said = draw.state, []
+        for part in self.segments:
+            options = part if part.__class__ is Literals else say(part)  # type: ignore[arg-type]
+            count = len(options)
+            if count > 1:
+                state, place = divmod(state, count)
+                said.append(options[place])
+            else:
+                said.append(options[0])
+        draw.state = state
+        return "".join(said)
 
     def wordings(self, say: Say) -> Iterable[str]:
         """Yield all wordings."""
@@ -131,25 +135,28 @@ class Draw:
 
     Args:
         key: Identifiers.
+
+    Attributes:
+        state: What is left of the number, of 512 bits at first; at 0 every choice is the first.
     """
 
-    __slots__ = ("_state",)
+    __slots__ = ("state",)
 
     def __init__(self, *key: str) -> None:
         raw = hashlib.blake2b("\x1f".join(key).encode()).digest()
-        self._state = int.from_bytes(raw, "big")
+        self.state = int.from_bytes(raw, "big")
 
     def one(self, options: Sequence[str]) -> str:
         """Return one of the options; equally likely, up to 2⁻⁵¹² a choice."""
         count = len(options)
         if count == 1:
             return options[0]
-        self._state, place = divmod(self._state, count)
+        self.state, place = divmod(self.state, count)
         return options[place]
 
     def below(self, count: int) -> int:
         """Return a whole number from 0 up to `count`, exclusive."""
-        self._state, place = divmod(self._state, count)
+        self.state, place = divmod(self.state, count)
         return place
 
 
@@ -230,7 +237,13 @@ def _joined(line: list[Segment], more: Sequence[Segment], pattern: str) -> list[
 def _merged(lines: list[list[Segment]]) -> list[list[Segment]]:
     """Return lines with those that hold no slot made into one."""
     plain = [line for line in lines if not any(isinstance(part, Slot) for part in line)]
-    texts = Literals(text for line in plain for text in (line[0] if line else ("",)))  # type: ignore[union-attr]
+    texts = Literals(
+        text
+        for line in plain
+        for part in line or (Literals(("",)),)
+        if isinstance(part, Literals)
+        for text in part
+    )
     others = [line for line in lines if line not in plain]
     return [[texts], *others] if plain else others
 

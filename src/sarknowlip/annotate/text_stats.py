@@ -123,20 +123,14 @@ def template_sentences(claims: Iterable[Claim], language: str = "en") -> Iterato
     """Yield identifier and sentence of claims, said by one fixed wording for each predicate."""
     grammar = packaged_grammar(language)
     for claim in claims:
-        yield claim.id, grammar.sentence(claim, _First())
+        yield claim.id, grammar.sentence(claim, _first())
 
 
-class _First(Draw):
-    """Choices that are always the first."""
-
-    def __init__(self) -> None:
-        super().__init__("first")
-
-    def one(self, options: Sequence[str]) -> str:
-        return options[0]
-
-    def below(self, count: int) -> int:
-        return 0
+def _first() -> Draw:
+    """Return choices that are always the first."""
+    draw = Draw()
+    draw.state = 0
+    return draw
 
 
 class VarietyMeter:

@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 
 from sarknowlip.annotate.claim import Argument, Claim
+from sarknowlip.annotate.geometry import WINDS
 from sarknowlip.annotate.grammar import packaged_grammar
-from sarknowlip.annotate.questions import WINDS
 from sarknowlip.knowledge.evidence import Evidence
 from sarknowlip.knowledge.masks import encode_mask
 from sarknowlip.knowledge.vocabulary import COVERS, FUNCTIONS, OBJECTS
