@@ -80,8 +80,8 @@ def test_port_town_by_hand() -> None:
     assert ("port North Harbour", "centre") in positions
     assert ("suburb Eastside", "middle right") in positions
     assert not any(thing.startswith("residential") for thing, _ in positions)
-    # The quay's nearest ship lies 19 columns to the west, the other 36 rows to the south and more.
-    assert ("quay", "ship upper left", "190") in {named(c) for c in told(town, "nearest")}
+    # The ship nearest to the pier ends 7 columns west and 20 rows north of it: 212 m.
+    assert ("pier Long Pier", "ship upper left", "220") in {named(c) for c in told(town, "nearest")}
     assert told(town, "aligned") == [], "three tanks in 16 columns: no more than chance"
 
 
