@@ -203,7 +203,7 @@ def _answers(key: str, asking: Asking) -> Sequence[str]:
 
 
 def _pick(lines: Lines, draw: Draw) -> Line:
-    return lines[draw.below(len(lines))]
+    return lines[draw.below(len(lines))] if len(lines) > 1 else lines[0]
 
 
 def _any_ends(

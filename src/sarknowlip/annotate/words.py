@@ -175,8 +175,8 @@ class Words:
         """
         name = slot.name
         value = arguments[name]
-        kind = arguments.get(name + "_kind")
-        if kind is not None:
+        if len(name) == 1:
+            kind = arguments[name + "_kind"]
             return self._thing(kind, arguments[name + "_name"], arguments[name + "_part"])
         if value.__class__ is str:
             if name.endswith(PROPER):
