@@ -33,8 +33,15 @@ SURFACE = {
     "corpus validate": {"corpus", "--json"},
     "corpus stats": {"corpus", "--json"},
     "corpus export": {"corpus", "--out", "--format", "--json"},
-    "annotate": {"corpus", "--language", "--workers", "--json"},
-    "verify": {"corpus", "--version", "--json"},
+    "annotate": {
+        "corpus", "--writer", "--osm", "--landcover", "--dem", "--dem-geoid-m", "--water",
+        "--endpoint", "--model", "--language", "--set", "--workers", "--json",
+    },
+    "verify": {
+        "corpus", "--version", "--truth", "--osm", "--landcover", "--dem", "--dem-geoid-m",
+        "--water", "--workers", "--json",
+    },
+    "describe": {"tile", "--corpus", "--version", "--trace", "--json"},
     "train": {"recipe", "--data", "--out", "--resume", "--set", "--json"},
     "bench run": {
         "task", "--data", "--model", "--out", "--annotations", "--baseline", "--batch-size",
@@ -106,6 +113,13 @@ def test_verbs_of_a_corpus(corpus: Path, tmp_path: Path) -> None:
     done = run("verify", corpus, "--json")
     assert done.returncode == 0
     assert json.loads(done.stdout)["claim_precision"] == 1.0
+    tile = next((corpus / "tiles").rglob("*.tif"))
+    done = run("describe", tile, "--trace")
+    assert done.returncode == 0, done.stderr
+    assert "confidence" in done.stdout
+    told = json.loads(run("describe", tile.stem, "--corpus", corpus, "--trace", "--json").stdout)
+    assert told["texts"]
+    assert all(reason["evidence"] or reason["premises"] for reason in told["claims"])
 
 
 def test_the_example_in_the_help_of_simulate_works(tmp_path: Path) -> None:
@@ -135,6 +149,12 @@ def test_info_lists_what_there_is() -> None:
         (["corpus", "validate", "absent"], "no corpus at absent"),
         (["annotate", "absent"], "no corpus at absent"),
         (["verify", "absent"], "no corpus at absent"),
+        (["describe", "x", "--corpus", "absent"], "absent has no annotations"),
+        (["describe", "file"], "file lies in no corpus; name its tile and --corpus"),
+        (["annotate", "c", "--writer", "bard"], "invalid option writer"),
+        (["annotate", "c", "--writer", "vlm"], "needs --endpoint and --model"),
+        (["annotate", "c", "--model", "m"], "are for --writer vlm"),
+        (["annotate", "c", "--set", "writer.mos=3"], "unknown setting 'writer.mos'"),
         (["train", "tiny", "--data", "absent", "--out", "r"], "no corpus at absent"),
         (["bench", "run", "chess", "--data", "absent", "--out", "b"], "unknown task 'chess'"),
         (["quickstart", "--input", "absent", "--out", "q"], "no such input: absent"),

@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -51,6 +52,15 @@ class Reason:
     premises: tuple[Reason, ...]
     evidence: tuple[Evidence, ...]
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the same as plain values."""
+        return {
+            "claim": self.claim.model_dump(mode="json"),
+            "words": list(self.words),
+            "premises": [premise.as_json() for premise in self.premises],
+            "evidence": [fact.model_dump(mode="json") for fact in self.evidence],
+        }
+
 
 @dataclass(frozen=True)
 class Description:
@@ -67,6 +77,17 @@ class Description:
     version: str
     texts: tuple[Text, ...]
     reasons: tuple[Reason, ...]
+
+    def as_json(self, trace: bool = False) -> dict[str, Any]:
+        """Return the same as plain values; claims with their reasons only if asked for."""
+        values: dict[str, Any] = {
+            "item": self.record.item(),
+            "version": self.version,
+            "texts": [text.model_dump(mode="json") for text in self.texts],
+        }
+        if trace:
+            values["claims"] = [reason.as_json() for reason in self.reasons]
+        return values
 
 
 def describe(root: Path, tile_id: str, version: str | None = None) -> Description:

@@ -45,6 +45,7 @@ def _register() -> None:
     app.add_typer(corpus.app, name="corpus")
     app.command()(annotate.annotate)
     app.command()(annotate.verify)
+    app.command()(annotate.describe)
     app.command()(train.train)
     app.add_typer(bench.app, name="bench")
     app.command()(info.info)

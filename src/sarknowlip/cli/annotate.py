@@ -1,30 +1,78 @@
-"""`sarknowlip annotate` and `sarknowlip verify`."""
+"""`sarknowlip annotate`, `verify` and `describe`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from sarknowlip.cli.output import bar, emit
+from sarknowlip.core.errors import ConfigError
 
 Corpus = Annotated[Path, typer.Argument(help="Corpus folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Version = Annotated[str | None, typer.Option(help="Such as v0001; default newest.")]
+Osm = Annotated[
+    list[Path] | None, typer.Option(help="OpenStreetMap: .osm.pbf or GeoParquet; repeatable.")
+]
+Landcover = Annotated[
+    list[Path] | None, typer.Option(help="Raster of ESA WorldCover codes; repeatable.")
+]
+Dem = Annotated[Path | None, typer.Option(help="Elevation raster.")]
+Geoid = Annotated[float | None, typer.Option(help="Geoid undulation, metres.")]
+Water = Annotated[Path | None, typer.Option(help="Polygons of seas and large waters.")]
+Workers = Annotated[int, typer.Option(help="Processes.")]
+
+CACHE = ".cache"
+LEDGER = ".vlm/ledger.sqlite"
+"""Below the folder of annotations: evidence that was found, and answers of models paid for."""
 
 
 def annotate(
     corpus: Corpus,
+    writer: Annotated[str, typer.Option(help="grounded or vlm.")] = "grounded",
+    osm: Osm = None,
+    landcover: Landcover = None,
+    dem: Dem = None,
+    dem_geoid_m: Geoid = None,
+    water: Water = None,
+    endpoint: Annotated[str | None, typer.Option(help="Base URL of a vlm, OpenAI's API.")] = None,
+    model: Annotated[str | None, typer.Option(help="Its name there.")] = None,
     language: Annotated[str, typer.Option(help="Language of the texts.")] = "en",
-    workers: Annotated[int, typer.Option(help="Processes.")] = 1,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Further settings, key=value.")
+    ] = None,
+    workers: Workers = 1,
     as_json: Json = False,
 ) -> None:
-    """Write evidence, claims and texts about every tile, as a new version."""
-    from sarknowlip.annotate.compose import TextConfig
+    """Write evidence, claims and texts about every tile, as a new version.
+
+    Settings are those of `AnnotateConfig`: --set writer.most=3, --set texts.questions=4.
+    """
     from sarknowlip.annotate.pipeline import annotate as annotate_corpus
     from sarknowlip.annotate.tile import AnnotateConfig
+    from sarknowlip.core.settings import changed, checked
+    from sarknowlip.corpus.catalog import ANNOTATIONS
 
-    config = AnnotateConfig(texts=TextConfig(language=language))
+    if writer != "vlm" and (endpoint or model):
+        raise ConfigError("--endpoint and --model are for --writer vlm", "add it or leave them out")
+    chosen: dict[str, Any] = {"kind": writer}
+    if writer == "vlm":
+        if not endpoint or not model:
+            raise ConfigError("--writer vlm needs --endpoint and --model", "see docs/vlm.md")
+        ledger = corpus / ANNOTATIONS / LEDGER
+        chosen |= {"endpoint": endpoint, "model": model, "ledger": ledger}
+    values = {
+        "options": _options(osm, landcover, dem, dem_geoid_m, water)
+        | {"cache": corpus / ANNOTATIONS / CACHE},
+        "writer": chosen,
+        "texts": {"language": language},
+    }
+    first = checked(AnnotateConfig, values, "option", "see --help")
+    every = first.model_dump(mode="json") | {"writer": dict(first.writer)}
+    given = changed(every, settings or ())
+    config = checked(AnnotateConfig, given, "setting", "see docs/evidence.md and docs/vlm.md")
     with bar("tiles", quiet=as_json) as progress:
         report = annotate_corpus(corpus, config, workers=workers, progress=progress)
     emit(report.model_dump(mode="json"), as_json, f"annotations of {corpus}")
@@ -32,14 +80,31 @@ def annotate(
 
 def verify(
     corpus: Corpus,
-    version: Annotated[str | None, typer.Option(help="Such as v0001; default newest.")] = None,
+    version: Version = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="Folder below which simulated worlds' truth lies.")
+    ] = None,
+    osm: Osm = None,
+    landcover: Landcover = None,
+    dem: Dem = None,
+    dem_geoid_m: Geoid = None,
+    water: Water = None,
+    workers: Workers = 1,
     as_json: Json = False,
 ) -> None:
-    """Derive every stored fact, claim and text again; exit code 1 if any does not hold."""
-    from sarknowlip.annotate.verify import verify as verify_corpus
+    """Derive every stored fact, claim and text again; exit code 1 if any does not hold.
 
+    Files of knowledge sources need be given only where they are no longer where they were.
+    """
+    from sarknowlip.annotate.verify import verify as verify_corpus
+    from sarknowlip.knowledge.sources import SourceOptions
+
+    given = _options(osm, landcover, dem, dem_geoid_m, water)
+    options = SourceOptions(**given) if any(given.values()) else None
     with bar("tiles", quiet=as_json) as progress:
-        report = verify_corpus(corpus, version, progress)
+        report = verify_corpus(
+            corpus, version, truth=truth, options=options, workers=workers, progress=progress
+        )
     values = report.model_dump(mode="json") | {"claim_precision": report.claim_precision}
     problems = values.pop("problems")
     if as_json:
@@ -50,3 +115,52 @@ def verify(
         emit(values, False, f"annotations of {corpus}")
     if not report.sound:
         raise typer.Exit(1)
+
+
+def describe(
+    tile: Annotated[
+        str, typer.Argument(help="Tile: its identifier, the start of it, or its file.")
+    ],
+    corpus: Annotated[
+        Path | None, typer.Option(help="Corpus folder; default: that of the file, or here.")
+    ] = None,
+    version: Version = None,
+    trace: Annotated[bool, typer.Option(help="Tell what each claim rests on.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what is said about a tile, and why."""
+    from rich.console import Console
+
+    from sarknowlip.annotate.trace import describe as describe_tile
+    from sarknowlip.annotate.trace import render
+    from sarknowlip.corpus.catalog import CATALOG
+
+    path = Path(tile)
+    if corpus is None and path.is_file():
+        corpus = next(
+            (folder for folder in path.resolve().parents if (folder / CATALOG).is_file()), None
+        )
+        if corpus is None:
+            raise ConfigError(f"{tile} lies in no corpus", "name its tile and --corpus")
+        tile = path.stem
+    described = describe_tile(corpus or Path(), tile, version)
+    if as_json:
+        emit(described.as_json(trace), True, "")
+    else:
+        Console().print(render(described, trace))
+
+
+def _options(
+    osm: list[Path] | None,
+    landcover: list[Path] | None,
+    dem: Path | None,
+    dem_geoid_m: float | None,
+    water: Path | None,
+) -> dict[str, Any]:
+    return {
+        "osm": osm or [],
+        "landcover": landcover or [],
+        "dem": dem,
+        "dem_geoid_m": dem_geoid_m,
+        "water": water,
+    }
