@@ -7,17 +7,19 @@ from itertools import permutations
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.pairs.make import make_corpus, write_texts
-from sarknowlip.annotate.store import annotation_folder
+from sarknowlip.annotate.claim import Text
+from sarknowlip.annotate.store import TEXTS, annotation_folder, read_texts, texts_table
 from sarknowlip.core.errors import CorpusError, ProductError
 from sarknowlip.corpus.catalog import Catalog
 from sarknowlip.data.augment import drawn_crop
-from sarknowlip.data.captions import drawn_caption, read_sentences, whole_caption
+from sarknowlip.data.captions import MOST, drawn_caption, read_captions, whole_caption
 from sarknowlip.data.loader import Collate, EpochBatches, train_loader, whole_loader
 from sarknowlip.data.pairs import WHOLE, PairDataset, Visit
 from sarknowlip.models.processing import ProcessorConfig, SarProcessor
@@ -41,25 +43,25 @@ def processor(pairs: PairDataset) -> SarProcessor:
 
 
 def test_sentences_keep_file_order_and_leave_out_other_levels(corpus: Path) -> None:
-    sentences = read_sentences(annotation_folder(corpus))
-    assert set(sentences) == {record.id for record in Catalog(corpus).records()}
-    first = sentences[next(Catalog(corpus).records()).id]
+    known = read_captions(annotation_folder(corpus))
+    assert set(known) == {record.id for record in Catalog(corpus).records()}
+    first = known[next(Catalog(corpus).records()).id].sentences
     assert [s.split()[0] for s in first] == ["The", "A", "Stripes", "The"]
     assert whole_caption(("A b.", "C d.")) == "A b. C d."
 
 
 @settings(max_examples=60)
 @given(
-    count=st.integers(1, 6),
+    count=st.integers(1, 20),
     seed=st.integers(0, 2**40),
     epoch=st.integers(0, 10**6),
     index=st.integers(0, 10**9),
 )
 def test_drawn_captions_are_arrangements(count: int, seed: int, epoch: int, index: int) -> None:
-    sentences = tuple("abcdef"[:count])
+    sentences = tuple("abcdefghijklmnopqrst"[:count])
     caption = drawn_caption(sentences, seed=seed, epoch=epoch, index=index)
     words = caption.split()
-    assert 1 <= len(words) == len(set(words)) <= count
+    assert 1 <= len(words) == len(set(words)) <= min(count, MOST)
     assert set(words) <= set(sentences)
     assert caption == drawn_caption(sentences, seed=seed, epoch=epoch, index=index)
 
@@ -76,15 +78,29 @@ def test_every_arrangement_occurs_about_as_often_as_it_should() -> None:
 
 def test_pairs_hold_the_tile_and_its_own_sentences(corpus: Path, pairs: PairDataset) -> None:
     catalog = Catalog(corpus)
-    sentences = read_sentences(annotation_folder(corpus))
+    known = read_captions(annotation_folder(corpus))
     assert len(pairs) == len(catalog) == 9
     for index, record in enumerate(catalog.records("train")):
         pair = pairs[Visit(WHOLE, index)]
         assert np.array_equal(pair.image.db, catalog.image(record).db, equal_nan=True)
         assert pair.image.acquisition == record.acquisition
-        assert pair.caption == whole_caption(sentences[record.id])
+        assert pair.caption == known[record.id].whole
         drawn = pairs[Visit(3, index)].caption
-        assert all(part in " ".join(sentences[record.id]) for part in drawn.split(". "))
+        assert all(part in " ".join(known[record.id].sentences) for part in drawn.split(". "))
+
+
+def test_a_paragraph_is_the_whole_caption(tmp_path: Path) -> None:
+    root = make_corpus(tmp_path / "corpus", 2)
+    folder = annotation_folder(root)
+    texts = list(read_texts(folder))
+    told = texts[0]
+    assert read_captions(folder)[told.tile_id].whole.startswith(told.text)
+    summary = Text.of(told.tile_id, "summary", "paragraph", "All.", claim_ids=told.claim_ids)
+    pq.write_table(texts_table([*texts, summary]), folder / TEXTS)
+    captions = read_captions(folder)
+    assert captions[told.tile_id].whole == "All."
+    assert "All." not in captions[told.tile_id].sentences
+    assert sum(caption.whole == "All." for caption in captions.values()) == 1
 
 
 def test_newest_annotation_is_taken_unless_one_is_named(tmp_path: Path) -> None:

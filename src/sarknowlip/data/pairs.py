@@ -18,7 +18,7 @@ from sarknowlip.core.errors import CorpusError
 from sarknowlip.corpus.catalog import Catalog
 from sarknowlip.corpus.record import Split
 from sarknowlip.data.augment import drawn_crop
-from sarknowlip.data.captions import drawn_caption, read_sentences, whole_caption
+from sarknowlip.data.captions import Captions, drawn_caption, read_captions
 from sarknowlip.sar.product import Acquisition, Radiometry
 from sarknowlip.sar.tile import TileImage
 
@@ -53,7 +53,7 @@ class _Entry:
     path: Path
     acquisition: Acquisition
     radiometry: Radiometry
-    sentences: tuple[str, ...]
+    captions: Captions
 
 
 class PairDataset(Dataset[Pair]):
@@ -82,12 +82,12 @@ class PairDataset(Dataset[Pair]):
         self.root, self.split = root, split
         self.seed, self.smallest_crop = seed, smallest_crop
         catalog = Catalog(root)
-        sentences = read_sentences(annotation_folder(root, annotation))
+        known = read_captions(annotation_folder(root, annotation))
         shared: dict[str, Any] = {}
         self._entries: list[_Entry] = []
         self.untold = 0
         for record in catalog.records(split):
-            told = sentences.get(record.id)
+            told = known.get(record.id)
             if told is None:
                 self.untold += 1
                 continue
@@ -111,14 +111,14 @@ class PairDataset(Dataset[Pair]):
         entry = self._entries[index]
         image = TileImage.read(entry.id, entry.path, entry.acquisition, entry.radiometry)
         if epoch == WHOLE:
-            return Pair(image, whole_caption(entry.sentences))
+            return Pair(image, entry.captions.whole)
         image = drawn_crop(image, self.smallest_crop, seed=self.seed, epoch=epoch, index=index)
-        caption = drawn_caption(entry.sentences, seed=self.seed, epoch=epoch, index=index)
+        caption = drawn_caption(entry.captions.sentences, seed=self.seed, epoch=epoch, index=index)
         return Pair(image, caption)
 
     def texts(self) -> list[str]:
         """Return all sentences of the split, tile by tile."""
-        return [sentence for entry in self._entries for sentence in entry.sentences]
+        return [sentence for entry in self._entries for sentence in entry.captions.sentences]
 
     def require_pairs(self) -> None:
         """Check that there is something to learn from.

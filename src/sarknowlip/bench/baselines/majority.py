@@ -11,7 +11,7 @@ import numpy as np
 from sarknowlip.annotate.store import annotation_folder
 from sarknowlip.bench.protocol import Setting
 from sarknowlip.corpus.catalog import Catalog
-from sarknowlip.data.captions import read_sentences, whole_caption
+from sarknowlip.data.captions import read_captions
 from sarknowlip.infer.encoder import Embeddings
 from sarknowlip.sar.tile import TileImage
 
@@ -37,11 +37,11 @@ class MajorityBaseline:
     @classmethod
     def make(cls, setting: Setting, seed: int) -> Self:
         """Count the captions of the training split; `seed` changes nothing."""
-        sentences = read_sentences(annotation_folder(setting.corpus, setting.annotations))
+        known = read_captions(annotation_folder(setting.corpus, setting.annotations))
         counts: Counter[str] = Counter()
         for row in Catalog(setting.corpus).rows():
-            if row["sarknowlip:split"] == "train" and sentences.get(row["id"]):
-                counts[whole_caption(sentences[row["id"]])] += 1
+            if row["sarknowlip:split"] == "train" and row["id"] in known:
+                counts[known[row["id"]].whole] += 1
         return cls(counts)
 
     def images(self, tiles: Sequence[TileImage]) -> Embeddings:

@@ -22,7 +22,7 @@ from sarknowlip.core.files import read_json
 from sarknowlip.core.progress import Progress
 from sarknowlip.corpus.catalog import Catalog
 from sarknowlip.corpus.record import TileRecord
-from sarknowlip.data.captions import read_sentences, whole_caption
+from sarknowlip.data.captions import read_captions
 from sarknowlip.infer.embed import embed_texts, embed_tiles
 from sarknowlip.infer.encoder import Embeddings, Encoder
 from sarknowlip.sar.tile import TileImage
@@ -75,14 +75,14 @@ class RetrievalTask:
             )
         refuse_leaks(catalog, cls.spec.split)
         folder = annotation_folder(setting.corpus, setting.annotations)
-        sentences = read_sentences(folder)
-        told = [record for record in records if sentences.get(record.id)]
+        known = read_captions(folder)
+        told = [record for record in records if record.id in known]
         if not told:
             raise BenchError(
                 f"{folder}: no text for any tile of split {cls.spec.split!r}",
                 "annotate the corpus again",
             )
-        captions = [whole_caption(sentences[record.id]) for record in told]
+        captions = [known[record.id].whole for record in told]
         return cls(catalog, told, captions, len(records) - len(told))
 
     def evaluate(
