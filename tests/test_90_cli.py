@@ -31,7 +31,7 @@ SURFACE = {
         "--keep-noise", "--speckle", "--looks", "--workers", "--json",
     },
     "corpus validate": {"corpus", "--json"},
-    "corpus stats": {"corpus", "--json"},
+    "corpus stats": {"corpus", "--texts", "--version", "--json"},
     "corpus export": {"corpus", "--out", "--format", "--json"},
     "annotate": {
         "corpus", "--writer", "--osm", "--landcover", "--dem", "--dem-geoid-m", "--water",
@@ -113,6 +113,9 @@ def test_verbs_of_a_corpus(corpus: Path, tmp_path: Path) -> None:
     done = run("verify", corpus, "--json")
     assert done.returncode == 0
     assert json.loads(done.stdout)["claim_precision"] == 1.0
+    told = json.loads(run("corpus", "stats", corpus, "--texts", "--json").stdout)
+    assert told["tiles"] > 0
+    assert told["sentences"]["unique_share"] > 0
     tile = next((corpus / "tiles").rglob("*.tif"))
     done = run("describe", tile, "--trace")
     assert done.returncode == 0, done.stderr

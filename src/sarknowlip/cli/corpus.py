@@ -89,10 +89,24 @@ def validate(corpus: Corpus, as_json: Json = False) -> None:
 
 
 @app.command()
-def stats(corpus: Corpus, as_json: Json = False) -> None:
-    """Count tiles by split, sensor, place and more."""
+def stats(
+    corpus: Corpus,
+    texts: Annotated[bool, typer.Option("--texts", help="Of the annotations instead.")] = False,
+    version: Annotated[str | None, typer.Option(help="Of --texts; default newest.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Count tiles by split, sensor, place and more; or texts, and how varied they are."""
+    from sarknowlip.annotate.store import annotation_folder
+    from sarknowlip.annotate.text_stats import annotation_stats
     from sarknowlip.corpus.stats import corpus_stats
 
+    if texts:
+        folder = annotation_folder(corpus, version)
+        found = annotation_stats(folder).model_dump(mode="json")
+        emit(found, as_json, f"annotations {folder.name} of {corpus}")
+        return
+    if version is not None:
+        raise ConfigError("--version is of --texts", "add --texts or leave it out")
     emit(corpus_stats(corpus).model_dump(mode="json"), as_json, f"corpus {corpus}")
 
 
