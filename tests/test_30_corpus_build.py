@@ -22,7 +22,7 @@ from stac_geoparquet.arrow import stac_table_to_items
 from data.geotiff.make import make_geotiff
 from sarknowlip.core.errors import CorpusError
 from sarknowlip.corpus.build import FRAGMENTS, BuildConfig, build
-from sarknowlip.corpus.catalog import CATALOG, MANIFEST, Catalog
+from sarknowlip.corpus.catalog import CATALOG, MANIFEST, Catalog, write_catalog
 from sarknowlip.corpus.export import export
 from sarknowlip.corpus.fragment import SCENES
 from sarknowlip.corpus.split import SplitConfig
@@ -372,3 +372,14 @@ def test_full_disk_stops_the_build_and_the_next_one_completes_it(tmp_path: Path)
     build([folder], out, CONFIG)
     build([folder], tmp_path / "fresh", CONFIG)
     assert tree(out) == tree(tmp_path / "fresh")
+
+
+def test_a_span_of_the_catalog_is_those_rows(corpus: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("sarknowlip.corpus.catalog.ROW_GROUP", 4)
+    records = list(Catalog(corpus).records())
+    write_catalog(tmp_path / CATALOG, records)
+    catalog = Catalog(tmp_path)
+    assert catalog.identifiers() == [record.id for record in records]
+    for start in range(len(records) + 2):
+        for stop in (start, start + 1, start + 5, len(records) + 9):
+            assert catalog.span(start, stop) == records[start:stop]

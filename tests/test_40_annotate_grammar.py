@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from data.claims.make import make_claim, predicates, tile_claims
 from sarknowlip.annotate.claim import Claim
 from sarknowlip.annotate.grammar import Grammar, certainty, packaged_grammar, told
-from sarknowlip.annotate.pattern import Draw, Line, compile_pattern
+from sarknowlip.annotate.pattern import Draw, Line, Slot, compile_pattern
 from sarknowlip.annotate.questions import ASKS, PRESENCE
 from sarknowlip.annotate.stages import STAGES
-from sarknowlip.annotate.words import Lexicon
+from sarknowlip.annotate.words import Lexicon, Words, read_lexicon
 from sarknowlip.core.errors import ConfigError
 from sarknowlip.knowledge.vocabulary import COVERS, FUNCTIONS, OBJECTS
 
@@ -322,3 +322,13 @@ def test_lexicon_refuses_to_be_empty() -> None:
             links=("x",),
             sentences={},
         )
+
+
+def test_what_was_said_before_does_not_matter() -> None:
+    """10 equals 10.0 in Python, but is said in other digits."""
+    slot, whole, real = Slot("contrast_db"), {"contrast_db": 10}, {"contrast_db": 10.0}
+    lexicon = read_lexicon("en")
+    first, second = Words(lexicon), Words(lexicon)
+    said = first.ways(slot, whole), first.ways(slot, real)
+    assert said[::-1] == (second.ways(slot, real), second.ways(slot, whole))
+    assert said[0] != said[1]

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from sarknowlip import __version__
+from sarknowlip.annotate.distinct import DistinctCount
 from sarknowlip.annotate.store import (
     CLAIM_SCHEMA,
     CLAIMS,
@@ -45,7 +46,7 @@ from sarknowlip.core.files import (
     write_json,
 )
 from sarknowlip.core.hashing import digest, file_sha256
-from sarknowlip.core.pool import run_jobs
+from sarknowlip.core.pool import Chunk, chunks_of, run_jobs
 from sarknowlip.core.progress import Progress
 from sarknowlip.corpus.catalog import ANNOTATIONS, Catalog
 from sarknowlip.corpus.record import TileRecord
@@ -60,8 +61,6 @@ DONE = "done.json"
 
 _LOG = logging.getLogger(__name__)
 _SCHEMAS = {EVIDENCE: EVIDENCE_SCHEMA, CLAIMS: CLAIM_SCHEMA, TEXTS: TEXT_SCHEMA}
-
-Job = tuple[int, Sequence[TileRecord]]
 
 
 class AnnotateReport(Config):
@@ -111,8 +110,8 @@ def annotate(
         StorageError: The disk is full or not writable; finished chunks are used next time.
         SarKnowlipError: No tile at all could be read, or a worker died.
     """
-    catalog = Catalog(root)
-    key = _key(catalog, config)
+    catalog, annotator = Catalog(root), TileAnnotator(config)
+    key = _key(catalog, config, annotator)
     folder = root / ANNOTATIONS
     with exclusive(folder / BUILD / "lock"):
         known = versions(root)
@@ -121,19 +120,21 @@ def annotate(
         if report is not None:
             return report
         build = folder / BUILD / key
-        records = list(catalog.records())
-        jobs = [
-            (number, records[start : start + CHUNK])
-            for number, start in enumerate(range(0, len(records), CHUNK))
-        ]
+        names = catalog.identifiers()
+        jobs = chunks_of(len(names), CHUNK)
         work = functools.partial(annotate_chunk, root=root, build=build, config=config)
         done = 0
-        for (_, chunk), _ in run_jobs(work, jobs, workers):
-            done += len(chunk)
-            if progress is not None:
-                progress(done, len(records), chunk[-1].id)
+        try:
+            for (_, start, stop), _ in run_jobs(work, jobs, workers):
+                done += stop - start
+                if progress is not None:
+                    progress(done, len(names), names[stop - 1])
+        finally:
+            _worker.cache_clear()
         number = 1 + max((int(path.name[1:]) for path in known), default=0)
-        report = _assemble(folder / f"v{number:04d}", build, len(jobs), config, key)
+        report = _assemble(
+            folder / f"v{number:04d}", build, len(jobs), key, _about(config, annotator)
+        )
         shutil.rmtree(build)
         return report
 
@@ -151,18 +152,24 @@ def _present(folder: Path, key: str) -> AnnotateReport | None:
     return AnnotateReport(**manifest["report"] | {"fresh": False})
 
 
-def annotate_chunk(job: Job, root: Path, build: Path, config: AnnotateConfig) -> bool:
-    """Annotate some tiles and write their tables; return False if that was done before.
+@functools.lru_cache(maxsize=1)
+def _worker(root: Path, build: Path, config: AnnotateConfig) -> tuple[Catalog, TileAnnotator]:
+    """Return what a process needs for all its chunks; `build` names all that they depend on."""
+    return Catalog(root), TileAnnotator(config)
+
+
+def annotate_chunk(job: Chunk, root: Path, build: Path, config: AnnotateConfig) -> None:
+    """Annotate some tiles and write their tables, unless that was done before.
 
     Raises:
         StorageError: A table cannot be written.
     """
-    number, records = job
+    number, start, stop = job
     folder = build / f"{number:06d}"
     if (folder / DONE).is_file():
-        return False
-    catalog, annotator = Catalog(root), TileAnnotator(config)
-    images, failed = _images(catalog, records)
+        return
+    catalog, annotator = _worker(root, build, config)
+    images, failed = _images(catalog, catalog.span(start, stop))
     found = annotator.annotate(images)
     evidence = [fact for part in found for fact in part.evidence]
     claims = [claim for part in found for claim in part.claims]
@@ -179,7 +186,6 @@ def annotate_chunk(job: Job, root: Path, build: Path, config: AnnotateConfig) ->
         with replacing(folder / name) as partial:
             pq.write_table(table, partial, compression=COMPRESSION)
     write_json(folder / DONE, {"tiles": len(images), "failed": failed, "counts": counts})
-    return True
 
 
 def _images(
@@ -196,7 +202,7 @@ def _images(
     return images, failed
 
 
-def _key(catalog: Catalog, config: AnnotateConfig) -> str:
+def _key(catalog: Catalog, config: AnnotateConfig, annotator: TileAnnotator) -> str:
     """Return a digest of all that the result depends on.
 
     Where the sources' files lie is none of it: what they hold is in the sources' versions.
@@ -205,16 +211,24 @@ def _key(catalog: Catalog, config: AnnotateConfig) -> str:
         file_sha256(catalog.path),
         config.model_dump(mode="json", exclude={"options"}),
         config.asked,
-        TileAnnotator(config).versions,
+        annotator.versions,
         __version__,
     ]
     return digest(parts)
 
 
 def _assemble(
-    target: Path, build: Path, chunks: int, config: AnnotateConfig, key: str
+    target: Path, build: Path, chunks: int, key: str, about: dict[str, Any]
 ) -> AnnotateReport:
-    """Join the chunks' tables into one folder and move it into place."""
+    """Join the chunks' tables into one folder and move it into place.
+
+    Args:
+        target: Folder of the version.
+        build: Folder of the chunks.
+        chunks: Their number.
+        key: Digest of all that the result depends on.
+        about: What the manifest tells of the recipe.
+    """
     folders = [build / f"{number:06d}" for number in range(chunks)]
     done = [read_json(folder / DONE, "annotate again") for folder in folders]
     tiles = sum(part["tiles"] for part in done)
@@ -229,14 +243,14 @@ def _assemble(
         )
     counts: Counter[str] = Counter()
     dimensions: Counter[str] = Counter()
-    distinct: set[bytes] = set()
+    distinct = DistinctCount()
 
     def tally(name: str, table: pa.Table) -> None:
         counts[name] += table.num_rows
         if name == CLAIMS:
             dimensions.update(table["dimension"].to_pylist())
         if name == TEXTS:
-            distinct.update(digest(text).encode() for text in table["text"].to_pylist())
+            distinct.add(table["text"].to_pylist())
 
     partial = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=target.parent))
     try:
@@ -248,12 +262,16 @@ def _assemble(
             evidence=counts[EVIDENCE],
             claims=dict(sorted(dimensions.items())),
             texts=counts[TEXTS],
-            distinct_texts=len(distinct),
+            distinct_texts=distinct.total(),
             failed=failed,
             writer=dict(sorted(written.items())),
         )
         files = {name: file_sha256(partial / name) for name in _SCHEMAS}
-        write_json(partial / MANIFEST, {**_manifest(config, key, report), "files": files})
+        told = report.model_dump(mode="json", exclude={"fresh"})
+        write_json(
+            partial / MANIFEST,
+            {"format": 2, "key": key, **about, "report": told, "files": files},
+        )
         partial.chmod(0o755)
         partial.replace(target)
     except OSError as error:
@@ -272,14 +290,11 @@ def _join(path: Path, parts: Sequence[Path], tally: Callable[[str, pa.Table], No
             writer.write_table(table)
 
 
-def _manifest(config: AnnotateConfig, key: str, report: AnnotateReport) -> dict[str, Any]:
-    annotator = TileAnnotator(config)
+def _about(config: AnnotateConfig, annotator: TileAnnotator) -> dict[str, Any]:
+    """Return what a manifest tells of the recipe."""
     notes = {source.name: source.attribution for source in annotator.sources if source.attribution}
     return {
-        "format": 2,
-        "key": key,
         "recipe": config.model_dump(mode="json"),
         "versions": {"sarknowlip": __version__, **annotator.versions},
         "attributions": notes,
-        "report": report.model_dump(mode="json", exclude={"fresh"}),
     }

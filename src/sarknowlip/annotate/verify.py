@@ -31,10 +31,9 @@ from sarknowlip.annotate.truth.report import TruthReport, TruthTally
 from sarknowlip.core.config import Config
 from sarknowlip.core.errors import SarKnowlipError
 from sarknowlip.core.files import read_json
-from sarknowlip.core.pool import run_jobs
+from sarknowlip.core.pool import Chunk, chunks_of, run_jobs
 from sarknowlip.core.progress import Progress
 from sarknowlip.corpus.catalog import Catalog
-from sarknowlip.corpus.record import TileRecord
 from sarknowlip.knowledge.evidence import Evidence
 from sarknowlip.knowledge.sources import SOURCES, KnowledgeSource, SourceOptions
 from sarknowlip.sar.tile import TileImage
@@ -45,7 +44,6 @@ CHUNK = 32
 """Tiles a process examines at a time."""
 
 Kind = TypeVar("Kind", Evidence, Claim, Text)
-Job = tuple[int, Sequence[TileRecord]]
 
 
 class Count(Config):
@@ -127,35 +125,40 @@ def verify(
     """
     catalog = Catalog(root)
     folder = annotation_folder(root, version)
-    records = list(catalog.records())
-    names = {record.id for record in records}
-    jobs = [
-        (number, records[start : start + CHUNK])
-        for number, start in enumerate(range(0, len(records), CHUNK))
-    ]
+    names = catalog.identifiers()
+    jobs = chunks_of(len(names), CHUNK)
     judge = None if truth is None else TruthJudge.below(truth)
     work = functools.partial(verify_chunk, root=root, folder=folder, options=options, judge=judge)
     total = _Tally()
     done = 0
-    for (number, chunk), tally in run_jobs(work, jobs, workers):
-        total.add(tally, number)
-        done += len(chunk)
-        if progress is not None:
-            progress(done, len(records), chunk[-1].id)
+    try:
+        for (number, start, stop), tally in run_jobs(work, jobs, workers):
+            total.add(tally, number)
+            done += stop - start
+            if progress is not None:
+                progress(done, len(names), names[stop - 1])
+    finally:
+        _worker.cache_clear()
     lost = _Tally()
     for item in strays(folder, names):
         lost.count(item.tile_id, [item], {item.id: "the catalog has no such tile"})
     total.add(lost, len(jobs))
-    return total.report(folder.name, len(records), truth is not None)
+    return total.report(folder.name, len(names), truth is not None)
+
+
+@functools.lru_cache(maxsize=1)
+def _worker(root: Path, folder: Path, options: SourceOptions | None) -> tuple[Catalog, _Again]:
+    """Return what a process needs for all its chunks."""
+    return Catalog(root), _Again.of(folder, options)
 
 
 def verify_chunk(
-    job: Job, root: Path, folder: Path, options: SourceOptions | None, judge: TruthJudge | None
+    job: Chunk, root: Path, folder: Path, options: SourceOptions | None, judge: TruthJudge | None
 ) -> _Tally:
     """Verify some tiles."""
-    _, records = job
-    catalog, again = Catalog(root), _Again.of(folder, options)
-    tally = _Tally()
+    _, start, stop = job
+    catalog, again = _worker(root, folder, options)
+    records, tally = catalog.span(start, stop), _Tally()
     found = stored(folder, [record.id for record in records])
     for record in records:
         held = found[record.id]

@@ -152,7 +152,7 @@ class Words:
         }
         self._things = self.compiled(lexicon.things)
         self._word = functools.lru_cache(1 << 12)(self._find_word)
-        self._number = functools.lru_cache(1 << 16)(self._find_number)
+        self._number = functools.lru_cache(1 << 16, typed=True)(self._find_number)  # 10 is not 10.0
         self._thing = functools.lru_cache(1 << 14)(self._find_thing)
 
     def compiled(self, patterns: Iterable[str]) -> tuple[Line, ...]:

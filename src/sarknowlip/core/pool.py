@@ -16,6 +16,15 @@ from sarknowlip.core.errors import SarKnowlipError
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
+Chunk = tuple[int, int, int]
+"""Number of a chunk, its first row of a table, and the row after its last."""
+
+
+def chunks_of(rows: int, size: int) -> list[Chunk]:
+    """Return the chunks of a table of so many rows, `size` rows each but the last."""
+    starts = range(0, rows, size)
+    return [(number, start, min(start + size, rows)) for number, start in enumerate(starts)]
+
 
 def run_jobs(
     function: Callable[[Job], Result], jobs: Sequence[Job], workers: int

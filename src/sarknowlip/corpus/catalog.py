@@ -66,15 +66,48 @@ class Catalog:
             CorpusError: A row does not hold what a tile must have.
         """
         for row in self.rows():
-            if split is not None and row.get("sarknowlip:split") != split:
-                continue
-            try:
-                yield TileRecord.from_row(row)
-            except (ValidationError, KeyError, TypeError) as error:
-                raise CorpusError(
-                    f"{self.path}: tile {row.get('id')} is invalid: {error}",
-                    "run `sarknowlip corpus validate`",
-                ) from error
+            if split is None or row.get("sarknowlip:split") == split:
+                yield self._record(row)
+
+    def identifiers(self) -> list[str]:
+        """Return the identifiers of all tiles in file order.
+
+        Raises:
+            CorpusError: The file is damaged.
+        """
+        try:
+            return list(self._file.read(columns=["id"])["id"].to_pylist())
+        except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+            raise CorpusError(f"cannot read {self.path}: {error}", "rebuild the corpus") from error
+
+    def span(self, start: int, stop: int) -> list[TileRecord]:
+        """Return tiles from row `start` up to `stop`, reading only the row groups that hold them.
+
+        Raises:
+            CorpusError: As `records`.
+        """
+        sizes = [
+            self._file.metadata.row_group(k).num_rows for k in range(self._file.num_row_groups)
+        ]
+        ends = list(itertools.accumulate(sizes))
+        groups = [k for k, end in enumerate(ends) if end > start and end - sizes[k] < stop]
+        if not groups:
+            return []
+        first = ends[groups[0]] - sizes[groups[0]]
+        try:
+            rows = self._file.read_row_groups(groups).slice(start - first, stop - start).to_pylist()
+        except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+            raise CorpusError(f"cannot read {self.path}: {error}", "rebuild the corpus") from error
+        return [self._record(row) for row in rows]
+
+    def _record(self, row: dict[str, Any]) -> TileRecord:
+        try:
+            return TileRecord.from_row(row)
+        except (ValidationError, KeyError, TypeError) as error:
+            raise CorpusError(
+                f"{self.path}: tile {row.get('id')} is invalid: {error}",
+                "run `sarknowlip corpus validate`",
+            ) from error
 
     def tile_path(self, record: TileRecord) -> Path:
         """Return where a tile's GeoTIFF lies."""

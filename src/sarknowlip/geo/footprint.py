@@ -13,14 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import rasterio.features
 from odc.geo.geobox import GeoBox
-from pyproj import Transformer
 from shapely import force_2d, get_coordinates, make_valid, set_coordinates
 from shapely.geometry import MultiPolygon, Polygon, shape
 from shapely.geometry.base import BaseGeometry
 from shapely.ops import unary_union
 
 from sarknowlip.core.errors import GeometryError
-from sarknowlip.geo.grid import apply_affine, lonlat_of_pixels, pyproj_crs
+from sarknowlip.geo.grid import apply_affine, lonlat_of_pixels, pyproj_crs, transformer_between
 
 VERTICES_PER_EDGE = 8
 """How many straight pieces stand for one edge of a raster when it is projected."""
@@ -73,7 +72,7 @@ def to_wgs84(outline: BaseGeometry, geobox: GeoBox) -> MultiPolygon:
     height, width = geobox.shape
     step = max(abs(geobox.affine.a) * width, abs(geobox.affine.e) * height) / VERTICES_PER_EDGE
     dense = force_2d(outline.segmentize(step))
-    transformer = Transformer.from_crs(pyproj_crs(geobox), 4326, always_xy=True)
+    transformer = transformer_between(pyproj_crs(geobox), 4326)
     coordinates = get_coordinates(dense)
     lon, lat = transformer.transform(coordinates[:, 0], coordinates[:, 1])
     lonlat = np.column_stack([lon, lat])
@@ -130,7 +129,7 @@ def pixel_round_trip_error(geobox: GeoBox, points: int = 5) -> float:
         for grid in np.meshgrid(np.linspace(0, width, points), np.linspace(0, height, points))
     )
     lon, lat = lonlat_of_pixels(geobox, column, row)
-    back = Transformer.from_crs(4326, pyproj_crs(geobox), always_xy=True)
+    back = transformer_between(4326, pyproj_crs(geobox))
     x, y = (np.asarray(values) for values in back.transform(lon, lat))
     column_back, row_back = apply_affine(~geobox.affine, x, y)
     error = np.hypot(column_back - column, row_back - row)

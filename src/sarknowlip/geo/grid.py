@@ -11,6 +11,7 @@ pixels, untouched by resampling.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -186,7 +187,7 @@ def utm_tile_grid(footprint: BaseGeometry, gsd_m: float, tile_px: int) -> TileGr
         raise GeometryError("the product's footprint is empty", "it holds no valid pixel")
     lon, lat = circular_centre(footprint)
     epsg = utm_epsg(lon, lat)
-    transformer = Transformer.from_crs(4326, epsg, always_xy=True)
+    transformer = transformer_between(4326, epsg)
     dense = footprint.segmentize(0.05)
     xs: list[float] = []
     ys: list[float] = []
@@ -248,7 +249,7 @@ def ground_sample_distance(geobox: GeoBox) -> tuple[float, float]:
     """
     height, width = geobox.shape
     row, column = height / 2, width / 2
-    to_lonlat = Transformer.from_crs(pyproj_crs(geobox), 4326, always_xy=True)
+    to_lonlat = transformer_between(pyproj_crs(geobox), 4326)
     xs, ys = apply_affine(
         geobox.affine, np.array([column, column + 1, column]), np.array([row, row, row + 1])
     )
@@ -269,9 +270,23 @@ def pyproj_crs(geobox: GeoBox) -> CRS:
     if geobox.crs is None:
         raise GeometryError("the raster has no coordinate reference system", "give one with --crs")
     try:
-        return CRS.from_user_input(str(geobox.crs))
+        return _crs(str(geobox.crs))
     except CRSError as error:
         raise GeometryError(f"unusable coordinate reference system: {error}", "give one") from error
+
+
+@functools.lru_cache(maxsize=128)
+def transformer_between(source: CRS | int, target: CRS | int) -> Transformer:
+    """Return the way between two reference systems (or EPSG codes), easting or longitude first.
+
+    Those made last are kept: to make one takes longer than to project a tile.
+    """
+    return Transformer.from_crs(source, target, always_xy=True)
+
+
+@functools.lru_cache(maxsize=128)
+def _crs(name: str) -> CRS:
+    return CRS.from_user_input(name)
 
 
 def apply_affine(affine: Affine, columns: Floats, rows: Floats) -> tuple[Floats, Floats]:
@@ -285,7 +300,7 @@ def apply_affine(affine: Affine, columns: Floats, rows: Floats) -> tuple[Floats,
 def lonlat_of_pixels(geobox: GeoBox, columns: Floats, rows: Floats) -> tuple[Floats, Floats]:
     """Return WGS 84 longitude and latitude in degrees of fractional pixel positions."""
     x, y = apply_affine(geobox.affine, columns, rows)
-    lon, lat = Transformer.from_crs(pyproj_crs(geobox), 4326, always_xy=True).transform(x, y)
+    lon, lat = transformer_between(pyproj_crs(geobox), 4326).transform(x, y)
     return np.asarray(lon), np.asarray(lat)
 
 

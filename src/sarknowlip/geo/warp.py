@@ -11,14 +11,13 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 from odc.geo.geobox import GeoBox
-from pyproj import Transformer
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.warp import reproject
 from scipy import ndimage
 
 from sarknowlip.core.errors import GeometryError
-from sarknowlip.geo.grid import apply_affine, pyproj_crs
+from sarknowlip.geo.grid import apply_affine, pyproj_crs, transformer_between
 
 Method = Literal["nearest", "bilinear", "average"]
 
@@ -52,7 +51,7 @@ def source_window(source: GeoBox, target: GeoBox, margin: int = 4) -> tuple[slic
     edge = np.linspace(0.0, 1.0, 33)
     column, row = (grid.ravel() for grid in np.meshgrid(edge * width, edge * height))
     x, y = apply_affine(target.affine, column, row)
-    move = Transformer.from_crs(pyproj_crs(target), pyproj_crs(source), always_xy=True)
+    move = transformer_between(pyproj_crs(target), pyproj_crs(source))
     x, y = move.transform(x, y)
     columns, rows = apply_affine(~source.affine, np.asarray(x), np.asarray(y))
     finite = np.isfinite(columns) & np.isfinite(rows)

@@ -13,10 +13,16 @@ import rasterio.features
 import shapely
 from affine import Affine
 from odc.geo.geobox import GeoBox
-from pyproj import CRS, Geod, Transformer
+from pyproj import Geod, Transformer
 
 from sarknowlip.geo.footprint import extent_footprint
-from sarknowlip.geo.grid import circular_centre, lonlat_of_pixels, pyproj_crs, utm_epsg
+from sarknowlip.geo.grid import (
+    circular_centre,
+    lonlat_of_pixels,
+    pyproj_crs,
+    transformer_between,
+    utm_epsg,
+)
 from sarknowlip.knowledge.maps.index import MapIndex
 from sarknowlip.knowledge.maps.join import overlaps
 from sarknowlip.knowledge.windows import Mask
@@ -57,7 +63,8 @@ class TileMap:
         """Return shapes of the plane in pixels: column and row, 0 at the upper left corner."""
         back = ~self.grid.affine
         crs = pyproj_crs(self.grid)
-        move = None if crs == self.plane.target_crs else _between(self.plane, crs)
+        plane = self.plane.target_crs
+        move = None if crs == plane else transformer_between(plane, crs)
 
         def place(xy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
             x, y = (xy[:, 0], xy[:, 1]) if move is None else move.transform(xy[:, 0], xy[:, 1])
@@ -87,7 +94,7 @@ def tile_map(maps: Sequence[MapIndex], grid: GeoBox) -> TileMap:
         MapError: An index is damaged.
     """
     footprint = extent_footprint(grid)
-    plane = Transformer.from_crs(4326, utm_epsg(*circular_centre(footprint)), always_xy=True)
+    plane = transformer_between(4326, utm_epsg(*circular_centre(footprint)))
     parts: list[pa.Table] = []
     for part in footprint.geoms:
         west, south, east, north = part.bounds
@@ -183,10 +190,6 @@ def _moved(shapes: Geometries, move: Transformer) -> Geometries:
         shapely.transform(shapes, lambda xy: np.column_stack(move.transform(xy[:, 0], xy[:, 1]))),
         dtype=object,
     )
-
-
-def _between(plane: Transformer, crs: CRS) -> Transformer:
-    return Transformer.from_crs(plane.target_crs, crs, always_xy=True)
 
 
 def _without_repeats(table: pa.Table) -> pa.Table:

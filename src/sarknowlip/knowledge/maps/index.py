@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -158,8 +158,8 @@ def _collect(source: Path) -> pa.Table:
     coast: list[BaseGeometry] = []
 
     def put(row: MapRow, geometry: BaseGeometry) -> None:
-        for name, value in asdict(row).items():
-            columns[name].append(value)
+        for name, values in columns.items():
+            values.append(getattr(row, name))
         shapes.append(shapely.to_wkb(geometry))
         boxes.append(geometry.bounds)
 
