@@ -152,11 +152,11 @@ def test_errors_hangs_and_cuts_are_tried_again(tmp_path: Path) -> None:
     steps = script(
         t0=[{"status": 429, "headers": {"Retry-After": "1"}}, "right"],
         t1=[{"status": 500}, {"status": 503}, "right"],
-        t2=[{"hang": 9.0, "content": ""}, "right"],
+        t2=[{"hang": 4.0, "content": ""}, "right"],
         t3=[{"cut": True}, "right"],
     )
     with serving(tmp_path, steps) as server:
-        drafts = write(server.url, SUBJECTS, timeout_s=3.0, concurrency=6)
+        drafts = write(server.url, SUBJECTS, timeout_s=2.0, concurrency=6)
     assert [len(d.claims) for d in drafts] == [len(s.derived) for s in SUBJECTS]
     counts = total(drafts)
     assert counts["retries"] == 5
@@ -168,14 +168,14 @@ def test_errors_hangs_and_cuts_are_tried_again(tmp_path: Path) -> None:
 def test_a_tile_that_fails_for_good_is_counted_and_the_rest_goes_on(tmp_path: Path) -> None:
     steps = script(
         t0=[{"status": 500}],
-        t1=[{"hang": 6.0, "content": ""}],
+        t1=[{"hang": 3.0, "content": ""}],
         t2=[{"cut": True}],
         t3=[{"status": 400}],
         t4=[{"body": '{"id": "x", "choi'}],
     )
     with serving(tmp_path, steps) as server:
         write(server.url, SUBJECTS[5:])
-        drafts = write(server.url, SUBJECTS[::-1], timeout_s=2.0, retries=1, concurrency=1)
+        drafts = write(server.url, SUBJECTS[::-1], timeout_s=1.0, retries=1, concurrency=1)
     counts = total(drafts)
     assert counts["failed_tiles"] == 5
     assert [len(draft.claims) > 0 for draft in drafts] == [True] + [False] * 5
@@ -334,7 +334,7 @@ pipeline.annotate(Path(sys.argv[1]), pipeline.AnnotateConfig(writer=writer))
 @pytest.mark.slow
 def test_kill_nine_and_resume_pays_no_tile_twice(tmp_path: Path) -> None:
     """Killed with two requests under way, everything answered before being in the ledger."""
-    make_geotiff(tmp_path / "in" / "s.tif", shape=(330, 330))
+    make_geotiff(tmp_path / "in" / "s.tif", shape=(270, 270))
     grid, split = GridConfig(tile_px=64), SplitConfig(block_km=1.0)
     root, go_on = tmp_path / "corpus", tmp_path / "go-on"
     build([tmp_path / "in"], root, BuildConfig(grid=grid, split=split))

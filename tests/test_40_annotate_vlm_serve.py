@@ -19,7 +19,7 @@ from data.vlm.make import make_subjects
 from sarknowlip.annotate.writers.vlm.config import VlmConfig
 from sarknowlip.annotate.writers.vlm.writer import VlmWriter
 
-TOKENS = 48
+TOKENS = 16
 
 
 @contextlib.contextmanager
@@ -53,7 +53,7 @@ def test_nonsense_of_a_real_server_is_counted_and_none_of_it_kept(tmp_path: Path
         pytest.importorskip(needed, reason=f"`transformers serve` needs {needed}")
     from data.vlm.model import make_model
 
-    subjects = make_subjects(3)
+    subjects = make_subjects(2)
     model = make_model(tmp_path / "model")
     ledger = tmp_path / "ledger.sqlite"
     with transformers_serve(model, tmp_path / "serve.log") as url:
@@ -66,7 +66,7 @@ def test_nonsense_of_a_real_server_is_counted_and_none_of_it_kept(tmp_path: Path
     counts: Counter[str] = Counter()
     for draft in drafts:
         counts.update(draft.counts)
-    assert [list(draft.claims) for draft in drafts] == [[], [], []]
+    assert [list(draft.claims) for draft in drafts] == [[], []]
     assert counts["requests"] == 2 * len(subjects), "each tile is asked and asked again"
     assert counts["answered"] == 2 * len(subjects)
     assert counts["sent_back"] == counts["dropped.malformed"] == len(subjects)

@@ -26,7 +26,7 @@ TEMPLATE = (
 
 
 def make_model(folder: Path) -> Path:
-    """Save a Llava model of two small layers each (bytes as tokens) with its processor."""
+    """Save a Llava model of one small layer each (bytes as tokens) with its processor."""
     symbols = [*SPECIAL, *sorted(pre_tokenizers.ByteLevel.alphabet())]
     bytewise = Tokenizer(models.BPE({name: k for k, name in enumerate(symbols)}, merges=[]))
     bytewise.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -43,11 +43,11 @@ def make_model(folder: Path) -> Path:
     ).save_pretrained(folder)  # fmt: skip
     torch.manual_seed(0)
     vision = CLIPVisionConfig(
-        hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+        hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
         image_size=IMAGE_PX, patch_size=PATCH_PX,
     )  # fmt: skip
     text = LlamaConfig(
-        vocab_size=len(symbols), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        vocab_size=len(symbols), hidden_size=32, intermediate_size=64, num_hidden_layers=1,
         num_attention_heads=2, max_position_embeddings=32768,
         bos_token_id=1, eos_token_id=2, pad_token_id=0,
     )  # fmt: skip

@@ -10,7 +10,7 @@ from importlib import resources
 from string import Template
 from typing import Any
 
-from sarknowlip.annotate.grammar import Grammar
+from sarknowlip.annotate.grammar import packaged_grammar
 from sarknowlip.annotate.stages import STAGES
 from sarknowlip.annotate.things import things
 from sarknowlip.annotate.words import TABLES
@@ -122,7 +122,7 @@ class Prompts:
 
 def _words() -> dict[str, tuple[str, ...]]:
     """Return the values of each argument that has a closed list of them."""
-    tables = Grammar().lexicon.words
+    tables = packaged_grammar().lexicon.words
     found = {name: tuple(sorted(values)) for name, values in tables.items()}
     for name, shared in TABLES.items():
         found[name] = tuple(sorted({value for table in shared for value in tables[table]}))
