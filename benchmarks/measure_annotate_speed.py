@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
+import functools
 import json
 import resource
 import shutil
@@ -25,8 +26,8 @@ import sys
 import time
 from pathlib import Path
 
-from sarknowlip.annotate.pipeline import annotate
-from sarknowlip.annotate.tile import AnnotateConfig
+from sarknowlip.annotate import pipeline
+from sarknowlip.annotate.tile import AnnotateConfig, TileAnnotator
 from sarknowlip.annotate.verify import verify
 from sarknowlip.corpus.catalog import CATALOG, Catalog, write_catalog
 from sarknowlip.knowledge.sources import SourceOptions
@@ -77,7 +78,8 @@ def measure(job: str, root: Path, options: SourceOptions) -> dict[str, float]:
     config = AnnotateConfig(options=options)
     start, cpu = time.perf_counter(), time.process_time()
     if job == "annotate":
-        report = annotate(root, config)
+        pipeline.TileAnnotator = functools.partial(TileAnnotator, cached=False)
+        report = pipeline.annotate(root, config)
         facts, claims, texts = report.evidence, sum(report.claims.values()), report.texts
     else:
         checked = verify(root)
@@ -126,8 +128,6 @@ def main() -> None:
                 chosen["image"] = SourceOptions()
             for sources, options in chosen.items():
                 shutil.rmtree(root / "annotations", ignore_errors=True)
-                for path in (given.work / "cache").glob("evidence.sqlite*"):
-                    path.unlink()
                 for job in ("annotate", "verify")[: 1 + (tiles == TIMED)]:
                     found = in_process(job, root, options)
                     report(row(corpus.name, px, sources, job, tiles, found))
