@@ -34,7 +34,7 @@ VOCABULARY: list[tuple[str, dict[str, tuple[str, ...]]]] = [
             "(valid|shadow)_share": ("share",),
             "looks": ("looks",),
             "texture_variation": ("1",),
-            "(look_azimuth|incidence)": ("deg",),
+            "(look_azimuth|incidence|up)": ("deg",),
         },
     ),
     (POLARIZATION, {"mean|p10|p90": LEVELS}),
