@@ -25,7 +25,7 @@ from data.world.make import (
 from sarknowlip.annotate.claim import Claim
 from sarknowlip.annotate.stages import STAGES
 from sarknowlip.annotate.truth import tolerance
-from sarknowlip.annotate.truth.judge import JUDGES, TruthJudge, judge
+from sarknowlip.annotate.truth.judge import JUDGES, SEEN, TruthJudge, judge
 from sarknowlip.annotate.truth.recall import said, sayable
 from sarknowlip.annotate.truth.report import TruthTally
 from sarknowlip.annotate.truth.scene import Scene
@@ -197,6 +197,11 @@ BOTH_WAYS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
      {"more": "storage_tank", "less": "warehouse", "more_count": 9, "less_count": 1}),
 ]  # fmt: skip
 
+TESTED_APART = {
+    "no_ship", "surface_absent", "clearest_target", "further_target", "target_axis", "line",
+    "place_name", "water_differs", "slopes",
+}  # fmt: skip
+
 
 @pytest.mark.parametrize(("predicate", "right", "wrong"), BOTH_WAYS)
 def test_a_claim_is_true_and_its_changed_sister_false(
@@ -226,8 +231,8 @@ def test_what_truth_does_not_know_is_undecided(scene: Scene) -> None:
 
 def test_every_judged_predicate_is_one_of_the_stages_and_tested() -> None:
     stated = {name for stage in STAGES.values() for name in stage.predicates}
-    assert set(JUDGES) <= stated
-    assert set(JUDGES) == {row[0] for row in BOTH_WAYS} | {"no_ship", "surface_absent"}
+    assert set(JUDGES) | set(SEEN) <= stated
+    assert set(JUDGES) | set(SEEN) == {row[0] for row in BOTH_WAYS} | TESTED_APART
 
 
 def test_counts_at_the_edge_may_be_either(folder: Path) -> None:
@@ -308,7 +313,9 @@ def test_the_tally_tells_precision_recall_and_what_is_false(folder: Path) -> Non
 
 def test_tolerances() -> None:
     assert tolerance.share(0.45, 0.42, 0.42)
-    assert tolerance.share(0.88, 0.80, 0.80)
+    assert not tolerance.share(0.88, 0.80, 0.80)
+    assert tolerance.share(0.05, 0.04, 0.04)
+    assert not tolerance.share(0.06, 0.04, 0.04)
     assert not tolerance.share(0.47, 0.42, 0.42)
     assert tolerance.size(112, 100, 10)
     assert not tolerance.size(130, 100, 10)

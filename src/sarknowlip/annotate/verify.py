@@ -169,7 +169,7 @@ def verify_chunk(
             seen = []
         tally.tile(record.id, seen, held, again)
         if judge is not None:
-            judge.judge(record, held.claims, tally.truth)
+            judge.judge(record, held.claims, tally.truth, held.evidence)
     return tally
 
 

@@ -12,7 +12,7 @@ import shapely
 from sarknowlip.annotate.claim import Argument
 from sarknowlip.annotate.truth import tolerance
 from sarknowlip.annotate.truth.report import UNDECIDED, Verdict
-from sarknowlip.annotate.truth.scene import Scene
+from sarknowlip.annotate.truth.scene import WATERS, Scene
 from sarknowlip.annotate.truth.things import NAMED_WINDS, in_part, turn
 from sarknowlip.knowledge.vocabulary import COVERS, FUNCTIONS
 
@@ -101,28 +101,6 @@ def function_unmapped(scene: Scene, claim: Arguments) -> Verdict:
     return Verdict(least <= tolerance.ABSENT, f"{least:.1%}")
 
 
-def relief(scene: Scene, claim: Arguments) -> Verdict:
-    """Judge the range of heights, at least of nine tenths of the ground, at most of all."""
-    if not scene.heights.size:
-        return UNDECIDED
-    low, least, most, high = np.percentile(scene.heights, [0, 5, 95, 100])
-    claimed = float(claim["relief_m"])
-    slack = max(tolerance.RELIEF_M, tolerance.SIZE * (high - low))
-    lowest, highest = tolerance.RELIEF_WORDS.get(str(claim["relief"]), (0.0, 0.0))
-    right = most - least - slack <= claimed <= high - low + slack
-    right = right and lowest <= high - low <= highest
-    return Verdict(bool(right), f"{most - least:.0f} to {high - low:.0f} m")
-
-
-def elevation(scene: Scene, claim: Arguments) -> Verdict:
-    """Judge the mean height above the ellipsoid."""
-    if not scene.heights.size:
-        return UNDECIDED
-    true = float(scene.heights.mean())
-    right = abs(float(claim["height_m"]) - true) <= max(tolerance.RELIEF_M, 0.1 * abs(true))
-    return Verdict(right, f"{true:.1f} m")
-
-
 def water_body(scene: Scene, claim: Arguments) -> Verdict:
     """Judge kind and share of a water; worlds have no names."""
     return _share(claim["share_pct"], scene.shares(str(claim["water"])))
@@ -140,8 +118,23 @@ def coast(scene: Scene, claim: Arguments) -> Verdict:
     return Verdict(off <= tolerance.WIND_DEG, f"{off:.0f}° off")
 
 
+def water_differs(scene: Scene, claim: Arguments) -> Verdict:
+    """Judge the share of water, floods included, and that which a map without them has."""
+    wet = float((scene.water & scene.inside).sum() / max(1, scene.inside.sum()))
+    dry = sum(scene.functions.get(name, 0.0) for name in WATERS)
+    mapped = sorted([dry, scene.covers.get(WATER, 0.0)])
+    right = tolerance.share(float(claim["seen_pct"]) / 100.0, wet, wet)
+    right = right and tolerance.share(float(claim["mapped_pct"]) / 100.0, *mapped)
+    return Verdict(right, f"{wet:.1%} and {mapped[0]:.1%}")
+
+
+def place_name(scene: Scene, _: Arguments) -> Verdict:
+    """Judge that a place of that name is there; `judge` looks names up."""
+    return Verdict(True) if scene.names else UNDECIDED
+
+
 def named_region(scene: Scene, claim: Arguments) -> Verdict:
-    """Judge that there is ground of a function in a part of the tile; worlds have no names."""
+    """Judge that there is ground of a function in a part of the tile."""
     part = str(claim["part"])
     pieces = scene.regions_of(str(claim["function"]))
     found = any(not part or in_part(scene, thing.shape, part) for thing in pieces)
@@ -176,7 +169,8 @@ def network(scene: Scene, claim: Arguments) -> Verdict:
     least, most = network_m(scene, str(claim["network"]))
     claimed = 1000.0 * float(claim["length_km"])
     right = tolerance.within(claimed, least, most, tolerance.NETWORK)
-    return Verdict(right or abs(claimed - most) <= scene.gsd, f"{least:.0f} to {most:.0f} m")
+    right = right or least - tolerance.NETWORK_M <= claimed <= most + tolerance.NETWORK_M
+    return Verdict(right, f"{least:.0f} to {most:.0f} m")
 
 
 def network_m(scene: Scene, name: str) -> tuple[float, float]:
@@ -201,7 +195,7 @@ def headline(scene: Scene, claim: Arguments) -> Verdict:
     most = max(share for _, share in shares)
     leads = most >= min(rivals, default=0.5) - tolerance.SHARE
     other = max((share for _, share in others), default=0.0)
-    right = leads and (not second or other >= tolerance.PRESENT)
+    right = leads and second != main and (not second or other >= tolerance.SECOND)
     return Verdict(right, f"{most:.1%} and {other:.1%}")
 
 

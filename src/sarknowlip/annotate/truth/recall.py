@@ -1,7 +1,7 @@
 """Which true statements about a tile there are to be made, and which a claim makes.
 
 Enumerated are: waters, covers and functions of at least a hundredth of the ground; objects by kind;
-ships in open water; buildings and networks; relief and height; and relations between things that
+ships in open water, or none; buildings and networks; relief; and relations between things that
 are the only ones of their kind. A statement is a predicate with what it is about, without numbers:
 these are judged with the claim.
 """
@@ -15,6 +15,7 @@ import shapely
 
 from sarknowlip.annotate.claim import Argument
 from sarknowlip.annotate.truth import ground, things, tolerance
+from sarknowlip.annotate.truth.open_water import LEAST_PX
 from sarknowlip.annotate.truth.scene import WATERS, Scene, Thing
 from sarknowlip.knowledge.vocabulary import COVERS, FUNCTIONS, OBJECTS
 
@@ -65,7 +66,6 @@ def sayable(scene: Scene) -> Iterator[tuple[str, Statement]]:
         if scene.covers.get(code, 0.0) >= tolerance.PRESENT:
             yield "landform", ("cover_share", name)
     yield "landform", ("relief",)
-    yield "landform", ("elevation",)
     for name in WATERS:
         if scene.functions.get(name, 0.0) >= tolerance.PRESENT:
             yield "landform", ("water_body", name)
@@ -88,7 +88,11 @@ def _targets(scene: Scene) -> Iterator[tuple[str, Statement]]:
     for kind in OBJECTS:
         if kind != "ship" and scene.count(kind)[0]:
             yield "target", ("object_count", kind)
-    yield "target", ("ship_count",) if scene.count_ships()[0] else ("no_ship",)
+    least, most = scene.count_open()
+    if least:
+        yield "target", ("ship_count",)
+    elif not most and scene.open_water_px() >= LEAST_PX:
+        yield "target", ("no_ship",)
 
 
 def _relations(scene: Scene) -> Iterator[tuple[str, Statement]]:

@@ -12,6 +12,9 @@ from sarknowlip.core.config import Config
 LISTED = 100
 """False claims told one by one; all are counted."""
 
+LISTED_UNSAID = 10
+"""Subjects of a predicate that are told as unsaid."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -60,6 +63,28 @@ class Judged(Config):
         return self.said / self.exist if self.exist else None
 
 
+class OpenWater(Config):
+    """Ships in open water, moored ones left out on both sides (`open_water`).
+
+    Attributes:
+        tiles: Tiles that show enough open water.
+        untold: Further ones where more ships are told than are told of one by one; left out.
+        presence: Tiles said to have a ship in open water.
+        absence: Tiles said to have none.
+        count: Tiles with a number of ships, zero included: whether it is exact.
+        count_within_1: Whether it is off by one at most.
+        ships: Ships one by one, each within three pixels of where it may appear.
+    """
+
+    tiles: int = 0
+    untold: int = 0
+    presence: Judged = Judged()
+    absence: Judged = Judged()
+    count: Judged = Judged()
+    count_within_1: Judged = Judged()
+    ships: Judged = Judged()
+
+
 class TruthReport(Config):
     """Claims about simulated worlds against what is there.
 
@@ -70,6 +95,9 @@ class TruthReport(Config):
         dimensions: By dimension.
         predicates: By predicate.
         ship_count_within_1: Claims of a number of ships that are off by one at most.
+        open_water: Ships in open water, strictly.
+        unsaid: True statements that no claim makes, by predicate: what about, and on how many
+            tiles, the most frequent `LISTED_UNSAID` first.
         false_claims: The first `LISTED` false claims, "tile: claim; truth: …".
     """
 
@@ -79,6 +107,8 @@ class TruthReport(Config):
     dimensions: dict[str, Judged]
     predicates: dict[str, Judged]
     ship_count_within_1: Judged
+    open_water: OpenWater = OpenWater()
+    unsaid: dict[str, dict[str, int]] = Field(default_factory=dict)
     false_claims: tuple[str, ...] = Field(default_factory=tuple)
 
 
@@ -93,11 +123,21 @@ class TruthTally:
     tiles: Counter[bool] = field(default_factory=Counter)
     counts: dict[Key, Counter[str]] = field(default_factory=dict)
     ships: Counter[str] = field(default_factory=Counter)
+    open_water: Counter[tuple[str, str]] = field(default_factory=Counter)
+    unsaid: dict[str, Counter[str]] = field(default_factory=dict)
     wrong: list[tuple[int, int, str]] = field(default_factory=list)
 
     def count(self, key: Key, what: str) -> None:
         """Count one of the numbers of `Judged`."""
         self.counts.setdefault(key, Counter())[what] += 1
+
+    def truth(self, key: Key, is_said: bool, about: str) -> None:
+        """Count a true statement, and what it is about if no claim makes it."""
+        self.count(key, "exist")
+        if is_said:
+            self.count(key, "said")
+        else:
+            self.unsaid.setdefault(key[1], Counter())[about] += 1
 
     def verdict(self, key: Key, verdict: Verdict, claim: str) -> None:
         """Count a verdict; `claim` is told if it is false."""
@@ -109,6 +149,9 @@ class TruthTally:
         """Add the tally of a chunk; sums don't depend on the order in which chunks come."""
         self.tiles.update(other.tiles)
         self.ships.update(other.ships)
+        self.open_water.update(other.open_water)
+        for name, subjects in other.unsaid.items():
+            self.unsaid.setdefault(name, Counter()).update(subjects)
         for key, counts in other.counts.items():
             self.counts.setdefault(key, Counter()).update(counts)
         more = [(number, index, claim) for _, index, claim in other.wrong]
@@ -130,5 +173,20 @@ class TruthTally:
             dimensions={name: Judged(**counts) for name, counts in dimensions.items()},
             predicates={name: Judged(**counts) for name, counts in predicates.items()},
             ship_count_within_1=Judged(**self.ships),
+            open_water=self._open_water(),
+            unsaid={
+                name: dict(
+                    sorted(found.items(), key=lambda item: (-item[1], item[0]))[:LISTED_UNSAID]
+                )
+                for name, found in sorted(self.unsaid.items())
+            },
             false_claims=tuple(claim for *_, claim in self.wrong),
         )
+
+    def _open_water(self) -> OpenWater:
+        figures: dict[str, dict[str, int]] = {}
+        for (figure, number), count in sorted(self.open_water.items()):
+            figures.setdefault(figure, {})[number] = count
+        tiles = figures.pop("tiles", {})
+        judged = {name: Judged(**counts) for name, counts in figures.items()}
+        return OpenWater(tiles=tiles.get("examined", 0), untold=tiles.get("untold", 0), **judged)

@@ -8,27 +8,25 @@ without roads, tracks and wakes, as maps hold these as lines. Shares are of the 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import geopandas
 import numpy as np
 import numpy.typing as npt
-import rasterio
 import rasterio.features
-import rasterio.windows
 import shapely
 from affine import Affine
 from pyproj import CRS, Proj, Transformer
-from rasterio.errors import RasterioError
-from rasterio.windows import Window
 from scipy import ndimage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from shapely.geometry.base import BaseGeometry
 
-from sarknowlip.annotate.truth.world import REMEDY, TruthWorld
-from sarknowlip.core.errors import SarKnowlipError
+from sarknowlip.annotate.truth import tolerance
+from sarknowlip.annotate.truth.places import Place, Places
+from sarknowlip.annotate.truth.tables import tables_of
+from sarknowlip.annotate.truth.world import TruthWorld
 from sarknowlip.corpus.record import TileRecord
 
 Mask = npt.NDArray[np.bool_]
@@ -36,8 +34,12 @@ Floats = npt.NDArray[np.float64]
 
 FINER = 3
 """Painted pixels across one of the tile's."""
+LEAST_PIECE = 4
+"""Pixels of the tile that a piece of ground has at least."""
 OPEN_WATER_M = 50.0
 """A ship nearer to land or quay than that is not in open water."""
+NEAR_M = 100.0
+"""What stands no farther from the tile may be what it shows at its edge."""
 DELAY_S = (60.0, 140.0)
 """Slant range over platform speed of satellites 450 to 800 km high that look 20 to 50° aside: what
 moves at 1 m/s along the line of sight appears that many metres off along the track."""
@@ -81,22 +83,65 @@ class Thing:
     heading: float = np.nan
 
 
+@dataclass(frozen=True)
+class Standing:
+    """What stands or floats, where a radar shows it: tall things lean towards it.
+
+    Attributes:
+        shapes: From foot to top, shape (n,).
+        sizes: Length and width in metres and heading in degrees, shape (n, 3).
+        reach: What is no farther apart than that, metres, the image may not tell apart.
+    """
+
+    shapes: npt.NDArray[Any]
+    sizes: Floats
+    reach: float
+
+    def at(self, point: BaseGeometry) -> npt.NDArray[np.intp]:
+        """Return which of them a target at a point may be."""
+        return np.asarray(self._tree.query(point, "dwithin", self.reach))
+
+    def longest(self, which: int) -> float:
+        """Return the length of the group in which one stands, metres."""
+        return float(self._lengths[self._groups[which]])
+
+    @functools.cached_property
+    def _lengths(self) -> Floats:
+        points, which = shapely.get_coordinates(self.shapes, return_index=True)
+        return np.asarray(
+            2.0 * shapely.minimum_bounding_radius(_strung(points, self._groups[which]))
+        )
+
+    @functools.cached_property
+    def _tree(self) -> shapely.STRtree:
+        return shapely.STRtree(self.shapes)
+
+    @functools.cached_property
+    def _groups(self) -> npt.NDArray[np.int32]:
+        one, other = self._tree.query(self.shapes, "dwithin", self.reach)
+        number = len(self.shapes)
+        graph = coo_array((np.ones(len(one), bool), (one, other)), shape=(number, number))
+        return np.asarray(connected_components(graph, directed=False)[1])
+
+
 class Scene:
     """Truth of one tile.
 
     Args:
         record: The tile.
         world: A world that holds it.
+        places: Where claims say that targets and lines are; None if facts are not at hand.
     """
 
-    def __init__(self, record: TileRecord, world: TruthWorld) -> None:
-        self.record, self.world = record, world
+    def __init__(self, record: TileRecord, world: TruthWorld, places: Places | None = None) -> None:
+        self.record, self.world, self.tables = record, world, tables_of(world)
+        self.places = Places() if places is None else places
         self.gsd = max(record.projection.gsd_x, record.projection.gsd_y)
         self.area = shapely.intersection(world.ground_of(record), shapely.box(*world.bounds))
         code = record.projection.code or record.projection.wkt2
         self._to_tile = Transformer.from_crs(world.epsg, code, always_xy=True)
         self._to_pixel = ~Affine(*record.projection.transform)
-        west, south, east, north = self.area.bounds
+        west, south, east, north = shapely.buffer(self.area, OPEN_WATER_M).bounds
         self.cell = self.gsd / FINER
         self._shape = (
             int(np.ceil((north - south) / self.cell)),
@@ -104,14 +149,35 @@ class Scene:
         )
         self._affine = Affine(self.cell, 0.0, west, 0.0, -self.cell, north)
 
-    def pixels(self, shape: BaseGeometry) -> BaseGeometry:
-        """Return a shape in columns and rows of the tile."""
+    def point(self, place: Place) -> shapely.Point:
+        """Return a column and row of the tile as a point on the ground."""
+        across, down = ~self._to_pixel @ place
+        return shapely.Point(self._to_tile.transform(across, down, direction="INVERSE"))
 
-        def project(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-            across, down = self._to_pixel * self._to_tile.transform(x, y)
-            return across, down
+    @functools.cache  # noqa: B019 (a scene is short-lived)
+    def ninth(self, part: str) -> BaseGeometry:
+        """Return a ninth of the tile and a pixel around it, UTM metres; empty of another word."""
+        rows, columns = self.record.projection.shape
+        down, _, across = part.replace("centre", "middle centre", part == "centre").partition(" ")
+        names = ("upper", "middle", "lower"), ("left", "centre", "right")
+        if down not in names[0] or across not in names[1]:
+            return shapely.Polygon()
+        row, column = names[0].index(down), names[1].index(across)
+        corners = [
+            (columns * (column + right) / 3 + 2 * right - 1, rows * (row + low) / 3 + 2 * low - 1)
+            for right, low in ((0, 0), (1, 0), (1, 1), (0, 1))
+        ]
+        return shapely.Polygon([self.point(corner).coords[0] for corner in corners])
 
-        return shapely.transform(shape, project, interleaved=False)
+    @property
+    def names(self) -> Mapping[str, Sequence[BaseGeometry]]:
+        """What bears a name on the world's map; empty where it has no names."""
+        return self.tables.names
+
+    def is_named(self, name: str) -> bool:
+        """Return whether anything of that name is in the tile or within a pixel of it."""
+        shapes = np.array(self.names.get(name, ()), object)
+        return bool(shapely.dwithin(shapes, self.area, self.gsd).any())
 
     @functools.cached_property
     def convergence(self) -> float:
@@ -126,12 +192,12 @@ class Scene:
     @functools.cached_property
     def regions(self) -> Any:
         """Regions that touch the tile, in painter's order."""
-        return self._table("regions").sort_values(["order"], kind="stable")
+        return self.tables.regions(shapely.buffer(self.area, OPEN_WATER_M + self.gsd))
 
     @functools.cached_property
     def objects(self) -> Any:
         """Buildings and targets that touch the tile, or its surroundings within 1 km."""
-        return self._table("objects", 1000.0)
+        return self.tables.objects(shapely.buffer(self.area, 1000.0))
 
     @functools.cached_property
     def inside(self) -> Mask:
@@ -151,11 +217,9 @@ class Scene:
         found = []
         for ids, names in self._painted:
             for reading in readings:
-                found.append(np.isin(ids, [i for i, name in enumerate(names) if name in reading]))
+                found.append(np.array([name in reading for name in names])[ids])
             if function == "lake":  # ponds of parks and wetlands are drawn as part of these
-                found.append(
-                    np.isin(ids, [i for i, n in enumerate(names) if n in {"lake", "pond"}])
-                )
+                found.append(np.array([name in {"lake", "pond"} for name in names])[ids])
         return found
 
     @functools.cached_property
@@ -180,19 +244,32 @@ class Scene:
         """Painted pixels of water, bridges being land."""
         ids, names = self._painted[0]
         wet = {*WATERS, "pond", "flood"}
-        return np.isin(ids, [i for i, name in enumerate(names) if name in wet])
+        return np.array([name in wet for name in names])[ids]
 
     @functools.cached_property
     def covers(self) -> dict[int, float]:
         """Share of each code of land cover, 0…1."""
-        codes = self._raster("landcover.tif")
+        values, _, chosen = self.tables.raster("landcover.tif", self.area)
+        codes = values[chosen]
         values, counts = np.unique(codes[codes > 0], return_counts=True)
         return dict(zip(values.astype(int).tolist(), (counts / counts.sum()).tolist(), strict=True))
 
     @functools.cached_property
     def heights(self) -> Floats:
         """Heights of the terrain in the tile, ellipsoidal metres, shape (n,)."""
-        return self._raster("dem.tif")
+        values, _, chosen = self.tables.raster("dem.tif", self.area)
+        return values[chosen]
+
+    def slope(self, bearing: float | None = None) -> Floats:
+        """Return rise over run along a grid bearing, of None the steepest, shape (n,)."""
+        values, affine, chosen = self.tables.raster("dem.tif", self.area)
+        if min(values.shape) < 2:
+            return np.zeros(0)
+        south, east = np.gradient(values, -affine.e, affine.a)
+        if bearing is None:
+            return np.asarray(np.hypot(south, east)[chosen])
+        along = np.radians(bearing)
+        return np.asarray((east * np.sin(along) - south * np.cos(along))[chosen])
 
     @functools.cache  # noqa: B019 (a scene is short-lived)
     def regions_of(self, function: str) -> list[Thing]:
@@ -202,10 +279,9 @@ class Scene:
         """
         found = []
         seen: set[bytes] = set()
-        reach = np.ones((2 * FINER + 1, 2 * FINER + 1), bool)
         for mask in self.masks(function):
             shown = mask & self.inside
-            for reading in (shown, ndimage.binary_closing(shown, reach) & self.inside):
+            for reading in (shown, _closed(shown) & self.inside):
                 key = reading.tobytes()
                 if key not in seen and reading.any():
                     seen.add(key)
@@ -250,37 +326,113 @@ class Scene:
 
         A ship that moves along the line of sight appears displaced along the track by −R·v/V.
         """
-        return [thing for thing, _ in self._ships]
+        return [thing for thing, *_ in self._ships]
 
-    def count_ships(self) -> tuple[int, int]:
-        """Return how many ships appear in the tile for sure, and at most.
+    def count_open(self) -> tuple[int, int]:
+        """Return how many ships appear in open water of the tile for sure, and at most.
 
-        For sure are those in open water, at least two pixels long, wherever they may appear; at
-        most all that may, moored ones too.
+        For sure are those two pixels long that are in open water wherever they may appear; at
+        most all that may appear there or within a pixel of it.
         """
-        sure = sum(
-            is_open and thing.length >= 2 * self.gsd and self.area.contains(thing.shape)
-            for thing, is_open in self._ships
-        )
-        return sure, len(self._ships)
+        return sum(sure for _, sure, _ in self._ships), sum(may for _, _, may in self._ships)
+
+    def ships_open(self) -> tuple[list[bool], list[BaseGeometry]]:
+        """Return which ships appear in open water for sure, and where all may appear."""
+        return [sure for _, sure, _ in self._ships], [ship.shape for ship in self.ships]
 
     @functools.cached_property
-    def _ships(self) -> list[tuple[Thing, bool]]:
-        rows = self.objects[self.objects.kind == "ship"]
-        depth = ndimage.distance_transform_edt(np.pad(self.water | ~self.inside, 1, mode="edge"))
+    def offshore(self) -> Floats:
+        """Metres from each painted pixel to what is not water, bridges being land."""
+        return np.asarray(ndimage.distance_transform_edt(self.water) * self.cell)
+
+    def open_water_px(self) -> float:
+        """Return how much open water the tile shows, in its pixels."""
+        return float(((self.offshore >= OPEN_WATER_M) & self.inside).sum()) / FINER**2
+
+    def is_open(self, place: Place) -> bool:
+        """Return whether a column and row of the tile is in open water."""
+        column, row = ~self._affine @ self.point(place).coords[0]
+        rows, columns = self._shape
+        if not (0 <= row < rows and 0 <= column < columns):
+            return False
+        return bool(self.offshore[int(row), int(column)] >= OPEN_WATER_M)
+
+    @functools.cached_property
+    def _ships(self) -> list[tuple[Thing, bool, bool]]:
+        """Ships, whether they appear in open water for sure, and whether they may."""
+        rows = self.objects[(self.objects.kind == "ship").to_numpy()]
         found = []
         for row in rows.itertuples():
             near, far = (self._displaced(row, delay) for delay in DELAY_S)
             shape = shapely.union_all([near, far]).convex_hull
             if not shapely.intersects(shape, self.area):
                 continue
-            column, down = ~self._affine * row.geometry.centroid.coords[0]
-            place = int(down) + 1, int(column) + 1
-            within = 0 <= place[0] < depth.shape[0] and 0 <= place[1] < depth.shape[1]
-            is_open = within and float(depth[place]) * self.cell >= OPEN_WATER_M
             thing = Thing("ship", shape, row.length, row.width, row.height, row.heading)
-            found.append((thing, bool(is_open)))
+            depth, shown = self._along(near.centroid, far.centroid)
+            sure = row.length >= 2 * self.gsd and self.area.contains(shape)
+            sure = sure and bool((shown & (depth >= OPEN_WATER_M)).all())
+            may = bool((depth >= OPEN_WATER_M - self.gsd).any())
+            found.append((thing, sure, may))
         return found
+
+    def _along(self, start: shapely.Point, end: shapely.Point) -> tuple[Floats, Mask]:
+        """Return how far offshore the way between two points is, and what of it the tile shows.
+
+        What lies off the painted pixels is not offshore.
+        """
+        steps = np.linspace(0.0, 1.0, 2 + int(start.distance(end) / self.cell))
+        x, y = start.x + steps * (end.x - start.x), start.y + steps * (end.y - start.y)
+        column, row = (np.floor(values).astype(int) for values in ~self._affine @ (x, y))
+        rows, columns = self._shape
+        held = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
+        place = np.clip(row, 0, rows - 1), np.clip(column, 0, columns - 1)
+        return np.where(held, self.offshore[place], 0.0), held & self.inside[place]
+
+    @functools.cached_property
+    def standing(self) -> Standing:
+        """What stands or floats in the tile and near it."""
+        rows = self.objects[shapely.dwithin(self.objects.geometry.to_numpy(), self.area, NEAR_M)]
+        rows = rows[(rows.kind != "ship").to_numpy()]
+        shapes = rows.geometry.to_numpy()
+        incidence, look = self.record.acquisition.incidence_angle, self.look
+        if incidence is not None and look is not None:
+            tall = np.clip((rows.height - rows.base).to_numpy(float), 0.0, None)
+            shift = np.nan_to_num(tall) / np.tan(np.radians(incidence))
+            way = np.array([np.sin(np.radians(look)), np.cos(np.radians(look))])
+            points, which = shapely.get_coordinates(shapes, return_index=True)
+            tops = points - shift[which, None] * way
+            strung = _strung(np.vstack([points, tops]), np.concatenate([which, which]))
+            shapes = shapely.convex_hull(strung)
+        sizes = rows[["length", "width", "heading"]].to_numpy(float).reshape(-1, 3)
+        ships = [(ship.length, ship.width, ship.heading) for ship in self.ships]
+        return Standing(
+            np.array([*shapes, *(ship.shape for ship in self.ships)], object),
+            np.vstack([sizes, np.reshape(ships, (-1, 3))]),
+            tolerance.TARGET_PX * self.gsd,
+        )
+
+    @property
+    def look(self) -> float | None:
+        """Direction from radar to ground, degrees from grid north."""
+        heading = self.record.acquisition.heading
+        side = self.record.acquisition.observation_direction
+        if heading is None or side is None:
+            return None
+        return heading + (90.0 if side == "right" else -90.0) - self.convergence
+
+    @functools.cached_property
+    def edges(self) -> tuple[Floats, Floats, shapely.STRtree]:
+        """Sides of grounds and buildings: starts and ends, shape (n, 2), and their tree."""
+        window = shapely.buffer(self.area, NEAR_M).bounds
+        shapes = [*self.regions.geometry, *self.objects.geometry]
+        clipped = shapely.clip_by_rect(np.array(shapes, object), *window)
+        rings = shapely.get_rings(shapely.get_parts(clipped))
+        points, ring = shapely.get_coordinates(rings, return_index=True)
+        same = ring[:-1] == ring[1:]
+        starts, ends = points[:-1][same], points[1:][same]
+        long = np.hypot(*(ends - starts).T) >= 2.0 * self.cell
+        starts, ends = starts[long], ends[long]
+        return starts, ends, shapely.STRtree(shapely.linestrings(np.stack([starts, ends], 1)))
 
     def _displaced(self, ship: Any, delay: float) -> BaseGeometry:
         """Return a ship's outline where a radar shows it."""
@@ -317,7 +469,9 @@ class Scene:
         functions = np.where(pond, "pond", rows.function)
         names = ["", *sorted(set(functions))]
         ids = [names.index(name) for name in functions]
-        shapes = list(zip(rows.geometry, ids, strict=True))
+        west, south, east, north = shapely.buffer(self.area, OPEN_WATER_M + self.gsd).bounds
+        clipped = shapely.clip_by_rect(rows.geometry.to_numpy(), west, south, east, north)
+        shapes = [(s, k) for s, k in zip(clipped, ids, strict=True) if not s.is_empty]
         if not shapes:
             return np.zeros(self._shape, np.int32), names
         image = rasterio.features.rasterize(
@@ -327,36 +481,22 @@ class Scene:
 
     def _pieces(self, mask: Mask) -> Iterable[BaseGeometry]:
         labels, _ = ndimage.label(mask, np.ones((3, 3)))
+        sizes = np.bincount(labels.ravel())
+        kept = mask & (sizes >= LEAST_PIECE * FINER**2)[labels]
         for shape, _ in rasterio.features.shapes(
-            labels.astype(np.int32), mask, connectivity=8, transform=self._affine
+            labels.astype(np.int32), kept, connectivity=8, transform=self._affine
         ):
             yield shapely.geometry.shape(shape)
 
-    def _table(self, name: str, margin: float = 0.0) -> Any:
-        path = self.world.folder / f"{name}.parquet"
-        window = shapely.buffer(self.area, margin + self.gsd)
-        project = Transformer.from_crs(self.world.epsg, 4326, always_xy=True).transform
-        bbox = shapely.transform(window, project, interleaved=False).bounds
-        try:
-            return geopandas.read_parquet(path, bbox=bbox).to_crs(self.world.epsg)
-        except (OSError, ValueError) as error:
-            raise SarKnowlipError(f"cannot read {path}: {error}", REMEDY) from error
 
-    def _raster(self, name: str) -> Floats:
-        """Return the pixels of a raster whose centres are valid ground of the tile."""
-        path: Path = self.world.folder / name
-        try:
-            with rasterio.open(path) as source:
-                window = rasterio.windows.from_bounds(
-                    *shapely.buffer(self.area, source.res[0]).bounds, transform=source.transform
-                )
-                window = window.round_offsets().round_lengths()
-                window = window.intersection(Window(0, 0, source.width, source.height))
-                values = source.read(1, window=window).astype(np.float64)
-                affine = source.window_transform(window)
-        except (RasterioError, ValueError) as error:
-            raise SarKnowlipError(f"cannot read {path}: {error}", REMEDY) from error
-        chosen = rasterio.features.geometry_mask(
-            [self.area], values.shape, transform=affine, invert=True
-        )
-        return np.asarray(values[chosen])
+def _closed(mask: Mask) -> Mask:
+    """Return a mask with gaps of up to two pixels of the tile closed."""
+    size = 2 * FINER + 1
+    wide = ndimage.maximum_filter(mask.view(np.uint8), size, mode="constant")
+    return np.asarray(ndimage.minimum_filter(wide, size, mode="constant"), bool)
+
+
+def _strung(points: Floats, which: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a line through the points of each index, in the order of these, shape (n,)."""
+    order = np.argsort(which, kind="stable")
+    return np.asarray(shapely.linestrings(points[order], indices=which[order]))

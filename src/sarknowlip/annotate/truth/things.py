@@ -1,4 +1,4 @@
-"""Verdicts on single things and on relations between two: ships, objects, directions, distances.
+"""Verdicts on single things and on relations between two: objects, directions, distances.
 
 A claim names a thing by kind and part of the tile. Where several true things fit, it is true if
 it is of any of them (of any pair, for two); truth has no names. A thing is in a ninth of the tile
@@ -29,36 +29,9 @@ NAMED_WINDS = {
     )
 }
 """Bearings of the eight winds, degrees."""
+LEAST_ROW = 3
 ROW_M = 15.0
 """Members of a row stand no farther than that, or a pixel, from its line."""
-
-
-def no_ship(scene: Scene, _: Arguments) -> Verdict:
-    """Judge that no ship in open water is to be seen."""
-    least, _most = scene.count_ships()
-    return Verdict(least == 0, f"{least} ships")
-
-
-def ship_count(scene: Scene, claim: Arguments, slack: int = 0) -> Verdict:
-    """Judge a number of ships: between those in open water and all, moored ones too."""
-    least, most = scene.count_ships()
-    right = least - slack <= int(claim["count"]) <= most + slack
-    return Verdict(right, f"{least} to {most} ships")
-
-
-def ship_size(scene: Scene, claim: Arguments) -> Verdict:
-    """Judge that there is a ship of that size in that part."""
-    ships = _in_part(scene, scene.ships, str(claim["part"]))
-    right = any(_sized(scene, ship, claim) for ship in ships)
-    return Verdict(right, _told(ships, "ship"))
-
-
-def ship_axis(scene: Scene, claim: Arguments) -> Verdict:
-    """Judge that there is a ship of that heading, stern and bow alike."""
-    return Verdict(
-        any(tolerance.axis(float(claim["bearing_deg"]), ship.heading) for ship in scene.ships),
-        _told(scene.ships, "ship"),
-    )
 
 
 def object_count(scene: Scene, claim: Arguments) -> Verdict:
@@ -69,7 +42,7 @@ def object_count(scene: Scene, claim: Arguments) -> Verdict:
 
 def object_size(scene: Scene, claim: Arguments) -> Verdict:
     """Judge length and width of an object."""
-    return _of_any(scene, claim, lambda thing: _sized(scene, thing, claim))
+    return _of_any(scene, claim, lambda thing: sized(scene, thing, claim))
 
 
 def object_height(scene: Scene, claim: Arguments) -> Verdict:
@@ -187,7 +160,7 @@ def more_objects(scene: Scene, claim: Arguments) -> Verdict:
 
 def counted(scene: Scene, kind: str) -> tuple[int, int]:
     """Return the least and the greatest number of things of a kind that is right."""
-    return scene.count_ships() if kind == "ship" else scene.count(kind)
+    return (scene.count_open()[0], len(scene.ships)) if kind == "ship" else scene.count(kind)
 
 
 def candidates(scene: Scene, kind: str) -> list[Thing] | None:
@@ -203,35 +176,27 @@ def candidates(scene: Scene, kind: str) -> list[Thing] | None:
 def referents(scene: Scene, claim: Arguments, role: str) -> list[Thing] | None:
     """Return the true things that a claim may mean in a role, minor ones left out."""
     found = candidates(scene, str(claim[f"{role}_kind"]))
-    return None if found is None else large(_in_part(scene, found, str(claim[f"{role}_part"])))
+    if found is None:
+        return None
+    part = str(claim[f"{role}_part"])
+    return _in_part(scene, found, part) if part else large(found)
 
 
 def large(things: Sequence[Thing]) -> list[Thing]:
     """Return the pieces of ground that are not minor beside the largest; all objects."""
-    ground = [thing.shape.area for thing in things if np.isnan(thing.length)]
+    ground = [thing.shape.area for thing in things if not _is_object(thing)]
     least = tolerance.MINOR * max(ground, default=0.0)
-    return [thing for thing in things if thing.shape.area >= least or not np.isnan(thing.length)]
+    return [thing for thing in things if thing.shape.area >= least or _is_object(thing)]
+
+
+def _is_object(thing: Thing) -> bool:
+    return not np.isnan(thing.length)
 
 
 def in_part(scene: Scene, shape: BaseGeometry, part: str) -> bool:
     """Return whether a shape has a point in a ninth of the tile, give or take a pixel."""
-    rows, columns = scene.record.projection.shape
-    words = ["middle", "centre"] if part == "centre" else part.split()
-    if len(words) != 2:
-        return False
-    down, across = words
-    try:
-        row = ("upper", "middle", "lower").index(down)
-        column = ("left", "centre", "right").index(across)
-    except ValueError:
-        return False
-    ninth = shapely.box(
-        columns * column / 3 - 1,
-        rows * row / 3 - 1,
-        columns * (column + 1) / 3 + 1,
-        rows * (row + 1) / 3 + 1,
-    )
-    return bool(shapely.intersects(scene.pixels(shape), ninth))
+    ninth = scene.ninth(part)
+    return bool(shapely.intersects(shape, ninth))
 
 
 def turn(scene: Scene, start: BaseGeometry, end: BaseGeometry, wind: str) -> float:
@@ -251,8 +216,16 @@ def are_adjacent(scene: Scene, a: Thing, b: Thing) -> bool:
 
 def lies_inside(scene: Scene, a: Thing, b: Thing) -> bool:
     """Return whether A lies within the outer boundary of B, give or take two pixels."""
+    reach = tolerance.DISTANCE_PX * scene.gsd
+    west, south, east, north = b.shape.bounds
+    around = shapely.box(west - reach, south - reach, east + reach, north + reach)
+    if not shapely.covers(around, shapely.box(*a.shape.bounds)):
+        return False
     outer = shapely.union_all([shapely.polygons(p.exterior) for p in _polygons(b.shape)])
-    return bool(shapely.covers(shapely.buffer(outer, tolerance.DISTANCE_PX * scene.gsd), a.shape))
+    if shapely.covers(outer, a.shape):
+        return True
+    outer = shapely.simplify(outer, scene.cell)
+    return bool(shapely.covers(shapely.buffer(outer, reach), a.shape))
 
 
 def extent(thing: Thing) -> float:
@@ -267,8 +240,12 @@ def rows(scene: Scene, kind: str) -> list[tuple[int, float]] | None:
     found = scene.things.get(kind, []) if kind in OBJECTS else None
     if found is None:
         return None
+    if len(found) < LEAST_ROW:
+        return []
     centres = np.array([thing.shape.centroid.coords[0] for thing in found]).reshape(-1, 2)
-    rules = Rows(tolerance_m=max(ROW_M, scene.gsd), spacing_m=500.0, heading_deg=90.0)
+    rules = Rows(
+        least=LEAST_ROW, tolerance_m=max(ROW_M, scene.gsd), spacing_m=500.0, heading_deg=90.0
+    )
     ways = []
     for row in rows_among(centres, np.array([thing.heading for thing in found]), rules):
         east, north = centres[row[-1]] - centres[row[0]]
@@ -277,10 +254,22 @@ def rows(scene: Scene, kind: str) -> list[tuple[int, float]] | None:
 
 
 def _in_part(scene: Scene, things: Sequence[Thing], part: str) -> list[Thing]:
-    return [thing for thing in things if not part or in_part(scene, thing.shape, part)]
+    """Return the objects in a ninth, and of the ground there what is not minor in it."""
+    if not part:
+        return list(things)
+    found = [thing for thing in things if in_part(scene, thing.shape, part)]
+    ninth = scene.ninth(part)
+    inside = [
+        np.inf if _is_object(thing) else shapely.area(shapely.intersection(thing.shape, ninth))
+        for thing in found
+    ]
+    ground = [area for area in inside if np.isfinite(area)]
+    least = tolerance.MINOR * max(ground, default=0.0)
+    return [thing for thing, area in zip(found, inside, strict=True) if area >= least]
 
 
-def _sized(scene: Scene, thing: Thing, claim: Arguments) -> bool:
+def sized(scene: Scene, thing: Thing, claim: Arguments) -> bool:
+    """Return whether length and width are those that a claim tells."""
     sizes = (("length_m", thing.length), ("width_m", thing.width))
     return all(
         tolerance.size(float(claim[name]), true, scene.gsd) for name, true in sizes if name in claim
@@ -293,7 +282,7 @@ def _of_any(
     things = referents(scene, claim if use_part else {**claim, "a_part": ""}, "a")
     if things is None:
         return UNDECIDED
-    return Verdict(any(fits(thing) for thing in things), _told(things, str(claim["a_kind"])))
+    return Verdict(any(fits(thing) for thing in things), told(things, str(claim["a_kind"])))
 
 
 def _of_pairs(scene: Scene, claim: Arguments, fits: Callable[[Thing, Thing], bool]) -> Verdict:
@@ -308,6 +297,7 @@ def _polygons(shape: BaseGeometry) -> list[BaseGeometry]:
     return [part for part in shapely.get_parts(shape) if part.geom_type == "Polygon"]
 
 
-def _told(things: Sequence[Thing], kind: str) -> str:
+def told(things: Sequence[Thing], kind: str) -> str:
+    """Return number and sizes of things in a few words."""
     sizes = [f"{t.length:.0f} × {t.width:.0f} m at {t.heading:.0f}°" for t in things[:3]]
     return f"{len(things)} {kind}" + (f" ({', '.join(sizes)})" if sizes else "")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-SHARE, SHARE_OF_VALUE = 0.03, 0.1
-"""Of shares: three points, or a tenth of the true share if that is more."""
-ABSENT = 0.02
-"""What covers no more than that may be called absent."""
+SHARE, SMALL_SHARE, LEAST_SHARE = 0.03, 0.25, 0.01
+"""Of shares: three points, of small ones a quarter of the true share, but a point at least."""
+ABSENT = 0.015
+"""What covers no more than that may be called absent; claims say that of less than 1 %."""
 PRESENT = 0.01
 """What covers at least that is there to be told."""
 PIXELS, SIZE = 1.5, 0.25
@@ -15,29 +15,33 @@ PIXELS, SIZE = 1.5, 0.25
 DISTANCE_PX, DISTANCE = 2.0, 0.2
 """Of distances: pixels of the tile, or a share of the true value. Things nearer than the former
 are adjacent."""
-WIND_DEG = 45.0
+TARGET_PX = 3.0
+"""Of places of targets and lines, pixels."""
+WIND_DEG = 33.75
 """Of directions from centroid to centroid."""
-AXIS_DEG = 22.5
+AXIS_DEG = 15.0
 """Of the direction of long axes."""
 COUNT = 0.02
 """Of numbers of buildings beyond those at the edge: outlines of maps join or part some."""
 HEIGHT_M = 2.0
 RELIEF_M = 5.0
-RELIEF_WORDS = {
-    "flat": (0.0, 60.0), "rolling": (10.0, 300.0), "hilly": (40.0, 1000.0),
-    "steep": (100.0, 9000.0),
-}  # fmt: skip
-"""Range of heights, metres, within which a word for relief may be used."""
-NETWORK = 0.25
-"""Of lengths of networks."""
-MINOR = 0.1
+SLOPE = 0.25
+"""Of the slopes and heights that part words for relief."""
+SECOND = 0.05
+"""What is second in a headline covers at least that."""
+NETWORK, NETWORK_M = 0.25, 50.0
+"""Of lengths of networks; metres for rounding, as they are told in tenths of a kilometre."""
+MINOR = 0.5
 """A piece of ground smaller than that share of the largest one meant is not meant."""
 
 
 def share(claimed: float, least: float, most: float) -> bool:
     """Return whether a share is right if truth lies between `least` and `most`, all 0…1."""
-    slack_low, slack_high = (max(SHARE, SHARE_OF_VALUE * true) for true in (least, most))
-    return least - slack_low <= claimed <= most + slack_high
+    return least - _slack(least) <= claimed <= most + _slack(most)
+
+
+def _slack(share: float) -> float:
+    return min(SHARE, max(LEAST_SHARE, SMALL_SHARE * share)) + 1e-9
 
 
 def size(claimed: float, true: float, gsd: float, floor: float = 0.0) -> bool:
