@@ -34,7 +34,7 @@ def surface_range(scene: Scene, surface: str) -> tuple[float, float] | None:
     if surface == "water":
         return water, water
     if surface == "land":
-        return 1.0 - water - scene.covers.get(BUILT, 0.0), 1.0 - water
+        return 1.0 - water, 1.0 - water
     return None
 
 
@@ -208,6 +208,7 @@ def more_of(scene: Scene, claim: Arguments) -> Verdict:
         tolerance.share(float(claim["more_pct"]) / 100.0, *one)
         and tolerance.share(float(claim["less_pct"]) / 100.0, *other)
         and one[1] >= other[0]
+        and float(claim["more_pct"]) > float(claim["less_pct"])
         for one, other in itertools.product(more, less)
     )
     return Verdict(right, f"{_percent(more[0])} and {_percent(less[0])}")

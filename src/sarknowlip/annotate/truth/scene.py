@@ -19,12 +19,11 @@ import shapely
 from affine import Affine
 from pyproj import CRS, Proj, Transformer
 from scipy import ndimage
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from shapely.geometry.base import BaseGeometry
 
 from sarknowlip.annotate.truth import tolerance
 from sarknowlip.annotate.truth.places import Place, Places
+from sarknowlip.annotate.truth.standing import Standing, strung
 from sarknowlip.annotate.truth.tables import tables_of
 from sarknowlip.annotate.truth.world import TruthWorld
 from sarknowlip.corpus.record import TileRecord
@@ -57,6 +56,8 @@ WIDER = {
     "industrial": {"industrial", "parking"},
 }
 """Functions of truth that a word may include; both readings count."""
+ALWAYS_PAINTED = {"road", "rail"}
+"""Words whose share is that with lines painted."""
 LINES = {"road", "bridge", "rail_track"}
 OBJECT_KINDS = {"control_tower": "tower"}
 """Kinds of truth that have another name in claims."""
@@ -81,47 +82,6 @@ class Thing:
     width: float = np.nan
     height: float = np.nan
     heading: float = np.nan
-
-
-@dataclass(frozen=True)
-class Standing:
-    """What stands or floats, where a radar shows it: tall things lean towards it.
-
-    Attributes:
-        shapes: From foot to top, shape (n,).
-        sizes: Length and width in metres and heading in degrees, shape (n, 3).
-        reach: What is no farther apart than that, metres, the image may not tell apart.
-    """
-
-    shapes: npt.NDArray[Any]
-    sizes: Floats
-    reach: float
-
-    def at(self, point: BaseGeometry) -> npt.NDArray[np.intp]:
-        """Return which of them a target at a point may be."""
-        return np.asarray(self._tree.query(point, "dwithin", self.reach))
-
-    def longest(self, which: int) -> float:
-        """Return the length of the group in which one stands, metres."""
-        return float(self._lengths[self._groups[which]])
-
-    @functools.cached_property
-    def _lengths(self) -> Floats:
-        points, which = shapely.get_coordinates(self.shapes, return_index=True)
-        return np.asarray(
-            2.0 * shapely.minimum_bounding_radius(_strung(points, self._groups[which]))
-        )
-
-    @functools.cached_property
-    def _tree(self) -> shapely.STRtree:
-        return shapely.STRtree(self.shapes)
-
-    @functools.cached_property
-    def _groups(self) -> npt.NDArray[np.int32]:
-        one, other = self._tree.query(self.shapes, "dwithin", self.reach)
-        number = len(self.shapes)
-        graph = coo_array((np.ones(len(one), bool), (one, other)), shape=(number, number))
-        return np.asarray(connected_components(graph, directed=False)[1])
 
 
 class Scene:
@@ -211,22 +171,27 @@ class Scene:
 
     def masks(self, function: str) -> list[Mask]:
         """Return the painted pixels of a function, in each way of reading its name."""
-        readings = [ALIKE.get(function, {function})]
-        if function in WIDER:
-            readings.append(WIDER[function])
-        found = []
-        for ids, names in self._painted:
-            for reading in readings:
-                found.append(np.array([name in reading for name in names])[ids])
-            if function == "lake":  # ponds of parks and wetlands are drawn as part of these
-                found.append(np.array([name in {"lake", "pond"} for name in names])[ids])
-        return found
+        return [
+            np.array([name in reading for name in names])[ids]
+            for ids, names in self._paintings(function)
+            for reading in _readings(function)
+        ]
+
+    def _paintings(self, function: str) -> list[tuple[npt.NDArray[np.int32], list[str]]]:
+        return self._painted[:1] if function in ALWAYS_PAINTED else self._painted
+
+    @functools.cached_property
+    def _painted_shares(self) -> list[Floats]:
+        whole = max(1, int(self.inside.sum()))
+        return [
+            np.bincount(ids[self.inside], minlength=len(names)) / whole
+            for ids, names in self._painted
+        ]
 
     @functools.cached_property
     def functions(self) -> dict[str, float]:
         """Share of each function of truth, lines painted, 0…1."""
-        ids, names = self._painted[0]
-        counts = np.bincount(ids[self.inside], minlength=len(names)) / max(1, self.inside.sum())
+        names, counts = self._painted[0][1], self._painted_shares[0]
         found: dict[str, float] = {}
         for name, share in zip(names, counts.tolist(), strict=True):
             if name:
@@ -235,8 +200,13 @@ class Scene:
 
     def shares(self, function: str) -> tuple[float, float]:
         """Return the least and the largest share of a function over the readings of its name."""
-        whole = max(1, int(self.inside.sum()))
-        found = [float((mask & self.inside).sum()) / whole for mask in self.masks(function)]
+        found = [
+            sum(part for part, name in zip(parts.tolist(), names, strict=True) if name in reading)
+            for (_, names), parts in zip(
+                self._paintings(function), self._painted_shares, strict=False
+            )
+            for reading in _readings(function)
+        ]
         return min(found), max(found)
 
     @functools.cached_property
@@ -401,7 +371,7 @@ class Scene:
             way = np.array([np.sin(np.radians(look)), np.cos(np.radians(look))])
             points, which = shapely.get_coordinates(shapes, return_index=True)
             tops = points - shift[which, None] * way
-            strung = _strung(np.vstack([points, tops]), np.concatenate([which, which]))
+            strung = strung(np.vstack([points, tops]), np.concatenate([which, which]))
             shapes = shapely.convex_hull(strung)
         sizes = rows[["length", "width", "heading"]].to_numpy(float).reshape(-1, 3)
         ships = [(ship.length, ship.width, ship.heading) for ship in self.ships]
@@ -489,14 +459,18 @@ class Scene:
             yield shapely.geometry.shape(shape)
 
 
+def _readings(function: str) -> list[set[str]]:
+    """Return which functions of truth a word may mean, in each way of reading it."""
+    readings = [ALIKE.get(function, {function})]
+    if function in WIDER:
+        readings.append(WIDER[function])
+    if function == "lake":  # ponds of parks and wetlands are drawn as part of these
+        readings.append({"lake", "pond"})
+    return readings
+
+
 def _closed(mask: Mask) -> Mask:
     """Return a mask with gaps of up to two pixels of the tile closed."""
     size = 2 * FINER + 1
     wide = ndimage.maximum_filter(mask.view(np.uint8), size, mode="constant")
     return np.asarray(ndimage.minimum_filter(wide, size, mode="constant"), bool)
-
-
-def _strung(points: Floats, which: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return a line through the points of each index, in the order of these, shape (n,)."""
-    order = np.argsort(which, kind="stable")
-    return np.asarray(shapely.linestrings(points[order], indices=which[order]))

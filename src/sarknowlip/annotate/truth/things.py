@@ -135,18 +135,23 @@ def larger(scene: Scene, claim: Arguments) -> Verdict:
 
     def fits(a: Thing, b: Thing) -> bool:
         true = extent(a) / max(extent(b), 1e-9)
-        return true > 1.0 - tolerance.SIZE and abs(ratio - true) <= tolerance.SIZE * true
+        return (
+            min(true, ratio) > 1.0 - tolerance.SIZE and abs(ratio - true) <= tolerance.SIZE * true
+        )
 
     return _of_pairs(scene, claim, fits)
 
 
 def aligned(scene: Scene, claim: Arguments) -> Verdict:
-    """Judge that as many things of a kind stand in a row of that direction."""
+    """Judge that a row of that direction has so many things of a kind, give or take its ends."""
     found = rows(scene, str(claim["kind"]))
     if found is None:
         return UNDECIDED
     count, bearing = int(claim["count"]), float(claim["bearing_deg"])
-    right = any(length >= count and tolerance.axis(bearing, way) for length, way in found)
+    right = any(
+        (1.0 - tolerance.SIZE) * length <= count <= length and tolerance.axis(bearing, way)
+        for length, way in found
+    )
     return Verdict(right, ", ".join(f"{n} at {way:.0f}°" for n, way in found[:3]) or "no row")
 
 
@@ -155,7 +160,8 @@ def more_objects(scene: Scene, claim: Arguments) -> Verdict:
     least, most = counted(scene, str(claim["more"]))
     low, high = counted(scene, str(claim["less"]))
     right = least <= int(claim["more_count"]) <= most and low <= int(claim["less_count"]) <= high
-    return Verdict(right and most > low, f"{least} to {most} and {low} to {high}")
+    right = right and most > low and int(claim["more_count"]) > int(claim["less_count"])
+    return Verdict(right, f"{least} to {most} and {low} to {high}")
 
 
 def counted(scene: Scene, kind: str) -> tuple[int, int]:
