@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
+import geopandas
 import numpy as np
 import pytest
 import shapely
@@ -26,12 +28,15 @@ from sarknowlip.annotate.claim import Claim
 from sarknowlip.annotate.stages import STAGES
 from sarknowlip.annotate.truth import tolerance
 from sarknowlip.annotate.truth.judge import JUDGES, SEEN, TruthJudge, judge
+from sarknowlip.annotate.truth.places import Places
+from sarknowlip.annotate.truth.power import power
 from sarknowlip.annotate.truth.recall import said, sayable
 from sarknowlip.annotate.truth.report import TruthTally
 from sarknowlip.annotate.truth.scene import Scene
 from sarknowlip.annotate.truth.world import TruthWorld, world_of, worlds_below
 from sarknowlip.core.errors import SarKnowlipError
 from sarknowlip.corpus.record import Place, Projection, Storage, TileRecord
+from sarknowlip.knowledge.evidence import Evidence
 from sarknowlip.sar.product import Acquisition, Geocoding, Radiometry
 from sarknowlip.simulate.world.truth import write_truth
 
@@ -124,7 +129,7 @@ def pair(a: str, b: str, a_part: str = "", b_part: str = "") -> dict[str, str]:
 
 
 BOTH_WAYS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
-    ("dominant_surface", {"surface": "land", "share_pct": 55}, {"surface": "water",
+    ("dominant_surface", {"surface": "land", "share_pct": 58}, {"surface": "water",
                                                                 "share_pct": 42}),
     ("surface_share", {"surface": "water", "share_pct": 42}, {"surface": "water",
                                                               "share_pct": 20}),
@@ -306,9 +311,181 @@ def test_the_tally_tells_precision_recall_and_what_is_false(folder: Path) -> Non
     assert report.ship_count_within_1.true == 1
     assert report.predicates["texture"].undecided == 1
     assert report.overall.precision == 0.5
+    assert report.unsaid["function_share"]["port"] == 1
+    assert "sea" not in report.unsaid.get("water_body", {})
     assert len(report.false_claims) == 1
     assert "ship_count" in report.false_claims[0]
     assert "1 to 2 ships" in report.false_claims[0]
+
+
+def cited(folder: Path, claims: list[Claim]) -> Scene:
+    """Return the port seen with facts that tell where targets and lines are."""
+    return Scene(tile(400, 400, 120), TruthWorld.read(folder), Places.of(FACTS, claims))
+
+
+def fact(subject: str, predicate: str, value: float) -> Evidence:
+    return Evidence.of(
+        "tile", subject, predicate, value=value, unit="px", source="image", source_version="1",
+        confidence=1.0,
+    )  # fmt: skip
+
+
+def about(subject: str, predicate: str, **arguments: Any) -> Claim:
+    """Return a claim that cites the facts about a subject."""
+    keys = [known.id for known in FACTS if known.subject == subject]
+    return Claim.of(
+        "tile", "target", predicate, arguments, confidence=1.0, stage="s", stage_version="1",
+        rule="r", evidence_ids=keys,
+    )  # fmt: skip
+
+
+PLACES = {
+    "target/00": (5, 65),  # a tank
+    "target/01": (80, 50),  # grass
+    "target/02": (34, 57),  # the warehouse
+    "target/03": (60, 100),  # the ship at sea
+    "target/04": (20, 72),  # the ship at the quay
+    "target/05": (90, 110),  # sea
+    "line/00": (60, 70),  # the shore
+    "line/01": (60, 110),  # sea
+}
+FACTS = [
+    fact(subject, axis, value)
+    for subject, place in PLACES.items()
+    for axis, value in zip(("column", "row"), place, strict=True)
+]
+AT_PLACES = [
+    ("target/00", "clearest_target", {"part": "middle left", "length_m": 45, "width_m": 40,
+                                      "contrast_db": 9}, True),
+    ("target/00", "clearest_target", {"part": "upper right", "length_m": 45, "width_m": 40,
+                                      "contrast_db": 9}, False),
+    ("target/00", "further_target", {"rank": 2, "part": "middle left", "length_m": 900}, False),
+    ("target/01", "further_target", {"rank": 2, "part": "middle right", "length_m": 40}, False),
+    ("target/02", "target_axis", {"rank": 3, "bearing_deg": 85}, True),
+    ("target/02", "target_axis", {"rank": 3, "bearing_deg": 60}, False),
+    ("target/00", "target_axis", {"rank": 1, "bearing_deg": 60}, None),
+    ("target/03", "ship_axis", {"rank": 1, "bearing_deg": 80}, True),
+    ("target/03", "ship_axis", {"rank": 1, "bearing_deg": 70}, False),
+    ("target/05", "ship_axis", {"rank": 1, "bearing_deg": 80}, False),
+    ("target/03", "ship_size", {"rank": 1, "part": "lower centre", "length_m": 125,
+                                "width_m": 20}, True),
+    ("target/05", "ship_size", {"rank": 1, "part": "lower centre", "length_m": 125,
+                                "width_m": 20}, False),
+    ("line/00", "line", {"tone": "bright", "part": "centre", "length_m": 500,
+                         "bearing_deg": 90}, True),
+    ("line/00", "line", {"tone": "bright", "part": "centre", "length_m": 500,
+                         "bearing_deg": 45}, False),
+    ("line/00", "line", {"tone": "bright", "part": "upper left", "length_m": 500,
+                         "bearing_deg": 90}, False),
+    ("line/01", "line", {"tone": "dark", "part": "lower centre", "length_m": 500,
+                         "bearing_deg": 90}, False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("subject", "predicate", "arguments", "right"), AT_PLACES)
+def test_what_the_image_shows_is_judged_where_it_is(
+    folder: Path, subject: str, predicate: str, arguments: dict[str, Any], right: bool | None
+) -> None:
+    assert judge(cited(folder, []), about(subject, predicate, **arguments)).right is right
+
+
+def test_without_facts_the_place_of_a_target_is_not_known(scene: Scene) -> None:
+    for subject, predicate, arguments, _ in AT_PLACES:
+        if not predicate.startswith("ship"):
+            assert judge(scene, about(subject, predicate, **arguments)).right is None
+
+
+def sighted(*subjects: str) -> list[Claim]:
+    """Return claims of ships at places."""
+    if not subjects:
+        return [claim("no_ship")]
+    size = {"part": "centre", "length_m": 50, "width_m": 20}
+    told = [about(name, "ship_size", rank=k, **size) for k, name in enumerate(subjects, 1)]
+    return [claim("ship_count", count=len(subjects)), *told]
+
+
+@pytest.mark.parametrize(
+    ("subjects", "counted", "figures"),
+    [
+        (["target/03"], True, {"presence": (1, 0, 1), "ships": (1, 0, 1), "count": (1, 0, 0)}),
+        (["target/03", "target/04"], True, {"ships": (1, 0, 1), "count": (1, 0, 0)}),
+        (["target/03", "target/05"], False,
+         {"ships": (1, 1, 1), "count": (0, 1, 0), "count_within_1": (1, 0, 0)}),
+        (["target/04"], False, {"presence": (0, 0, 0), "ships": (0, 0, 0), "absence": (0, 1, 0)}),
+        ([], None, {"presence": (0, 0, 0), "absence": (0, 1, 0), "count": (0, 1, 0)}),
+    ],
+)  # fmt: skip
+def test_ships_count_in_open_water_only(
+    folder: Path, subjects: list[str], counted: bool | None, figures: dict[str, tuple[int, ...]]
+) -> None:
+    """One ship is at sea, one moored; what is told near the quay counts on neither side."""
+    claims = sighted(*subjects)
+    if counted is not None:
+        assert judge(cited(folder, claims), claims[0]).right is counted
+    tally = TruthTally()
+    TruthJudge.below(folder).judge(tile(400, 400, 120), claims, tally, FACTS)
+    found = tally.report().open_water
+    assert (found.tiles, found.untold) == (1, 0)
+    assert (found.presence.exist, found.ships.exist, found.absence.exist) == (1, 1, 0)
+    for name, numbers in figures.items():
+        figure = getattr(found, name)
+        assert (figure.true, figure.false, figure.said) == numbers, name
+
+
+def test_ships_that_are_not_told_one_by_one_are_left_out(folder: Path) -> None:
+    claims = [claim("ship_count", count=3), *sighted("target/03")[1:]]
+    tally = TruthTally()
+    TruthJudge.below(folder).judge(tile(400, 400, 120), claims, tally, FACTS)
+    TruthJudge.below(folder).judge(tile(1000, 1000, 60), claims, tally, FACTS)
+    found = tally.report().open_water
+    assert (found.tiles, found.untold) == (0, 1), "and the other tile has no open water"
+
+
+def test_names_are_looked_up_where_the_map_has_any(folder: Path, tmp_path: Path) -> None:
+    copied = shutil.copytree(folder, tmp_path / "named")
+    shapes = [rectangle(0, 0, 2000, 900), rectangle(1900, 1900, 50, 50)]
+    tags = [[("natural", "bay"), ("name", "Bay")], [("place", "hamlet"), ("name", "Far")]]
+    geopandas.GeoDataFrame({"tags": tags}, geometry=shapes, crs=CRS).to_crs(4326).to_parquet(
+        copied / "map.parquet", write_covering_bbox=True
+    )
+    named_scene = Scene(tile(400, 400, 120), TruthWorld.read(copied))
+    for name, right in (("", True), ("Bay", True), ("Far", False), ("Atlantis", False)):
+        given = claim("water_body", water="sea", name=name, share_pct=42)
+        assert judge(named_scene, given).right is right, name
+    assert judge(named_scene, claim("place_name", kind="bay", name="Bay")).right is True
+    nameless = Scene(tile(400, 400, 120), TruthWorld.read(folder))
+    assert judge(nameless, claim("place_name", kind="bay", name="Bay")).right is None
+
+
+def test_slopes_are_those_of_the_heights_along_the_look(folder: Path, tmp_path: Path) -> None:
+    """A plain that rises by 11° to the north, seen from the south, from the east and unknown."""
+    world = port()
+    world.relief = lambda _, y: 20 + (y - SOUTH) / 5
+    write_truth(world, tmp_path / "steep")
+    steep = TruthWorld.read(tmp_path / "steep")
+    told = claim("slopes", facing_pct=100, away_pct=0)
+    for heading, right in ((270.0, True), (90.0, False), (180.0, False), (None, None)):
+        assert judge(Scene(tile(1000, 1300, 60, heading=heading), steep), told).right is right
+
+
+def test_water_that_differs_from_the_map(scene: Scene) -> None:
+    assert judge(scene, claim("water_differs", seen_pct=42, mapped_pct=41)).right is True
+    assert judge(scene, claim("water_differs", seen_pct=70, mapped_pct=42)).right is False
+    assert judge(scene, claim("water_differs", seen_pct=42, mapped_pct=10)).right is False
+
+
+def test_what_is_altered_beyond_tolerance_is_called_false(folder: Path) -> None:
+    """Power, by predicate: nine in ten at least, for each."""
+    right = [claim(predicate, **arguments) for predicate, arguments, _ in BOTH_WAYS]
+    right += [about(subject, predicate, **arguments)
+              for subject, predicate, arguments, is_right in AT_PLACES if is_right]  # fmt: skip
+    right.append(claim("function_unmapped", function="airport"))
+    found = power(cited(folder, sighted("target/03")), right)
+    assert set(found) >= {row[0] for row in BOTH_WAYS} - {"named_region", "crosses"}
+    for predicate, verdicts in found.items():
+        decided = verdicts[True] + verdicts[False]
+        assert verdicts[False] >= 0.9 * decided, (predicate, verdicts)
+    assert sum(counts[False] for counts in found.values()) > 300
 
 
 def test_tolerances() -> None:

@@ -371,8 +371,8 @@ class Scene:
             way = np.array([np.sin(np.radians(look)), np.cos(np.radians(look))])
             points, which = shapely.get_coordinates(shapes, return_index=True)
             tops = points - shift[which, None] * way
-            strung = strung(np.vstack([points, tops]), np.concatenate([which, which]))
-            shapes = shapely.convex_hull(strung)
+            both = np.vstack([points, tops]), np.concatenate([which, which])
+            shapes = shapely.convex_hull(strung(*both))
         sizes = rows[["length", "width", "heading"]].to_numpy(float).reshape(-1, 3)
         ships = [(ship.length, ship.width, ship.heading) for ship in self.ships]
         return Standing(

@@ -58,7 +58,7 @@ def axis(claimed: float, true: float) -> bool:
     """Return whether the bearing of a long axis is right, degrees; of NaN it is."""
     if not 0.0 <= claimed <= 180.0:
         return False
-    return math.isnan(true) or abs((claimed - true + 90.0) % 180.0 - 90.0) <= AXIS_DEG
+    return bool(math.isnan(true) or abs((claimed - true + 90.0) % 180.0 - 90.0) <= AXIS_DEG)
 
 
 def within(claimed: float, least: float, most: float, slack: float) -> bool:
