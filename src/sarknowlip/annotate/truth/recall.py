@@ -42,7 +42,7 @@ _SAID: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 """What a claim says, and which of its arguments tell what about; others say their predicate."""
 _SYMMETRIC = {"direction", "distance", "adjacent"}
-UNMAPPED = {"bridge", "rail_track", "wake", "pond", "flood", "road"}
+UNMAPPED = {"bridge", "rail_track", "wake", "flood", "road"}
 """Functions of truth that are not told as such."""
 
 

@@ -8,7 +8,7 @@ without roads, tracks and wakes, as maps hold these as lines. Shares are of the 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +58,8 @@ WIDER = {
 """Functions of truth that a word may include; both readings count."""
 ALWAYS_PAINTED = {"road", "rail"}
 """Words whose share is that with lines painted."""
+POND = " pond"
+"""Marks water drawn as part of a park or a wetland: it may count as either, or as a lake."""
 LINES = {"road", "bridge", "rail_track"}
 OBJECT_KINDS = {"control_tower": "tower"}
 """Kinds of truth that have another name in claims."""
@@ -171,11 +173,11 @@ class Scene:
 
     def masks(self, function: str) -> list[Mask]:
         """Return the painted pixels of a function, in each way of reading its name."""
-        return [
-            np.array([name in reading for name in names])[ids]
-            for ids, names in self._paintings(function)
-            for reading in _readings(function)
-        ]
+        found = []
+        for ids, names in self._paintings(function):
+            meant = {tuple(map(reading, names)) for reading in _readings(function)}
+            found += [np.array(chosen)[ids] for chosen in sorted(meant)]
+        return found
 
     def _paintings(self, function: str) -> list[tuple[npt.NDArray[np.int32], list[str]]]:
         return self._painted[:1] if function in ALWAYS_PAINTED else self._painted
@@ -201,7 +203,7 @@ class Scene:
     def shares(self, function: str) -> tuple[float, float]:
         """Return the least and the largest share of a function over the readings of its name."""
         found = [
-            sum(part for part, name in zip(parts.tolist(), names, strict=True) if name in reading)
+            sum(part for part, name in zip(parts.tolist(), names, strict=True) if reading(name))
             for (_, names), parts in zip(
                 self._paintings(function), self._painted_shares, strict=False
             )
@@ -213,8 +215,8 @@ class Scene:
     def water(self) -> Mask:
         """Painted pixels of water, bridges being land."""
         ids, names = self._painted[0]
-        wet = {*WATERS, "pond", "flood"}
-        return np.array([name in wet for name in names])[ids]
+        wet = {*WATERS, "flood"}
+        return np.array([name in wet or name.endswith(POND) for name in names])[ids]
 
     @functools.cached_property
     def covers(self) -> dict[int, float]:
@@ -436,7 +438,7 @@ class Scene:
 
     def _paint(self, rows: Any) -> tuple[npt.NDArray[np.int32], list[str]]:
         pond = (rows.landcover == 80) & ~rows.function.isin([*WATERS, "flood"])
-        functions = np.where(pond, "pond", rows.function)
+        functions = np.where(pond, rows.function + POND, rows.function)
         names = ["", *sorted(set(functions))]
         ids = [names.index(name) for name in functions]
         west, south, east, north = shapely.buffer(self.area, OPEN_WATER_M + self.gsd).bounds
@@ -459,13 +461,14 @@ class Scene:
             yield shapely.geometry.shape(shape)
 
 
-def _readings(function: str) -> list[set[str]]:
-    """Return which functions of truth a word may mean, in each way of reading it."""
-    readings = [ALIKE.get(function, {function})]
-    if function in WIDER:
-        readings.append(WIDER[function])
-    if function == "lake":  # ponds of parks and wetlands are drawn as part of these
-        readings.append({"lake", "pond"})
+def _readings(function: str) -> list[Callable[[str], bool]]:
+    """Return whether a function of truth is meant by a word, in each way of reading this."""
+    plain = ALIKE.get(function, {function})
+    ponds = {name + POND for name in plain}
+    meant = [plain, plain | ponds, WIDER.get(function, plain)]
+    readings: list[Callable[[str], bool]] = [names.__contains__ for names in meant]
+    if function == "lake":
+        readings.append(lambda name: name == "lake" or name.endswith(POND))
     return readings
 
 

@@ -76,7 +76,7 @@ def bright_target(scene: Scene, claim: Arguments, place: Place | None) -> Verdic
     if not len(hit):
         return Verdict(False, "nothing stands there")
     longest = max(scene.standing.longest(int(which)) for which in hit)
-    right = float(claim["length_m"]) <= longest + scene.standing.reach
+    right = float(claim["length_m"]) <= (1.0 + tolerance.SIZE) * longest + scene.standing.reach
     return Verdict(right, f"{longest:.0f} m at most")
 
 
