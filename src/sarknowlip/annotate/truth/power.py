@@ -96,7 +96,7 @@ def _others(claim: Claim, name: str, value: float, gsd: float) -> Iterator[float
         yield 2.0 * value + 2.0 * floor
         if value / 2.0 - 2.0 * floor > 0.0:
             yield value / 2.0 - 2.0 * floor
-    elif name == "length_m":  # of bright targets: true lengths are upper limits
+    elif name in ("length_m", "width_m"):  # of bright targets: true lengths are upper limits
         yield 10.0 * value + 500.0
 
 

@@ -33,7 +33,7 @@ Floats = npt.NDArray[np.float64]
 
 FINER = 3
 """Painted pixels across one of the tile's."""
-LEAST_PIECE = 4
+LEAST_PIECE = 8
 """Pixels of the tile that a piece of ground has at least."""
 OPEN_WATER_M = 50.0
 """A ship nearer to land or quay than that is not in open water."""

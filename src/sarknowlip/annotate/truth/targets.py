@@ -76,7 +76,8 @@ def bright_target(scene: Scene, claim: Arguments, place: Place | None) -> Verdic
     if not len(hit):
         return Verdict(False, "nothing stands there")
     longest = max(scene.standing.longest(int(which)) for which in hit)
-    right = float(claim["length_m"]) <= (1.0 + tolerance.SIZE) * longest + scene.standing.reach
+    limit = (1.0 + tolerance.SIZE) * longest + scene.standing.reach
+    right = max(float(claim["length_m"]), float(claim.get("width_m", 0.0))) <= limit
     return Verdict(right, f"{longest:.0f} m at most")
 
 
