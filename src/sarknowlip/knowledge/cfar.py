@@ -16,14 +16,18 @@ Detected pixels are taken out of the background and the test is repeated, so tha
 targets do not hide each other (Barboy et al., "Cell-averaging CFAR for multiple-target situations",
 IEE Proc. F 133(2), 1986). The first background is without all pixels that gamma clutter would not
 hold, since several strong targets look like rough clutter; those that turn out to be clutter count
-again from the second pass on. Pixels connected to a detection that pass at the lower "grow" rate
-belong to the target.
+again from the second pass on. At edges of clutter, where the means of opposite sides of the ring
+differ by more than `EDGE_RATIO` as in the variability-index CFAR (Smith and Varshney, "Intelligent
+CFAR processor based on data variability", IEEE TAES 36(3), 2000), the mean hides targets of the
+darker side; there an order statistic decides (see `ordered`). Pixels connected to a detection that
+pass at the lower "grow" rate belong to the target.
 """
 
 from __future__ import annotations
 
 import functools
 import math
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,11 +37,15 @@ from scipy.special import gammaincc, gammaln
 from scipy.stats import f as f_distribution
 
 from sarknowlip.core.config import Config
-from sarknowlip.knowledge.windows import Floats, Mask, box_sums
+from sarknowlip.knowledge.ordered import ordered_threshold
+from sarknowlip.knowledge.windows import Floats, Mask, box_mean, box_sums
 
 EIGHT = np.ones((3, 3), dtype=bool)
 LEAST_BACKGROUND = 64
 PASSES = 3
+EDGE_RATIO = 1.806
+"""Smith and Varshney's threshold of the mean ratio test."""
+WAYS = [(dr, dc) for dr in (-1, 0, 1) for dc in (-1, 0, 1) if dr or dc]
 _SHAPES = np.geomspace(0.2, 200.0, 25)
 """Texture shapes for which K multipliers are tabulated; above the last, clutter is gamma."""
 
@@ -110,6 +118,14 @@ def detect(
         grown = _connected(near, exceeds)
         if np.array_equal(exceeds, before):
             break
+    edge = _on_edge(power, clutter, windows)
+    if edge.any():
+        ordered = [
+            edge & valid & (power > ordered_threshold(power, clutter, looks, windows, rate))
+            for rate in (config.pfa, config.grow_pfa)
+        ]
+        exceeds = np.where(edge, ordered[0], exceeds)
+        grown = _connected(np.where(edge, ordered[1], near) | exceeds, exceeds)
     labels, count = label(grown, EIGHT)
     return Detections(labels.astype(np.int32), int(count), background)
 
@@ -154,6 +170,28 @@ def _clutter(
         texture = (1.0 + squared) / (1.0 + 1.0 / looks) - 1.0
         shape = np.where(texture > 1.0 / _SHAPES[-1], 1.0 / texture, np.inf)
     return mean, shape, cells
+
+
+def _on_edge(power: Floats, clutter: Mask, windows: tuple[int, int]) -> Mask:
+    """Return the darker side of edges: opposite sides of the ring differ, most nearby is dark."""
+    guard, outer = windows
+    half = (outer - guard) // 2
+    mean = np.pad(box_mean(power, clutter, half), outer, constant_values=np.nan)
+    rows, columns = power.shape
+
+    def beside(dr: int, dc: int) -> Floats:
+        return np.asarray(mean[outer + dr : outer + dr + rows, outer + dc : outer + dc + columns])
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # no clutter on any side
+        near = np.nanmedian([beside(*(guard * step for step in way)) for way in WAYS], axis=0)
+    far = guard + half + 1
+    edge = np.zeros(power.shape, dtype=bool)
+    for dr, dc in ((0, far), (far, 0), (far, far), (far, -far)):
+        one, two = beside(dr, dc), beside(-dr, -dc)
+        dark, bright = np.fmin(one, two), np.fmax(one, two)
+        edge |= (bright > EDGE_RATIO * dark) & (near < EDGE_RATIO * dark)
+    return edge
 
 
 def _connected(near: Mask, seeds: Mask) -> Mask:

@@ -1,10 +1,10 @@
 """One target out of the fragments of one, and without the cross of its sidelobes.
 
-At resolutions of metres a ship breaks up into bright parts (bow, hatches, bridge) with deck as dark
-as the sea between them. Parts closer than `LINK_M` are one target. Strong scatterers draw sidelobes,
-lines a pixel or two wide along range and azimuth: where a target keeps a core when opened by a square
-of `CORE_M`, what lies beyond the core is left out. Both lengths are our own choice, made on the half
-of the HRSID sample that is not reported (benchmarks/measure_ships.py).
+At resolutions of metres a ship breaks up into bright parts (bow, hatches, bridge) with deck as
+dark as the sea between them. Parts closer than `LINK_M` are one target. Strong scatterers draw
+sidelobes, lines a pixel or two wide along range and azimuth: where a target keeps a core when
+opened by a square of `CORE_M`, what lies beyond the core is left out. Both lengths are our own
+choice, made on the half of the HRSID sample that is not reported (benchmarks/measure_ships.py).
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 Power averaged over about 30 m, at least 5 × 5 pixels, shows two populations or one (see `mixture`).
 Calm ground is the darker of two that lie `LEAST_CONTRAST_DB` apart, or the whole of an image whose
 means over about 60 m vary by no more than `UNIFORM_DB`, as open sea does. Bare fields, runways and
-shadow can look as calm: what is said of calm ground as water is less sure than with absolute levels.
-Both limits are our own choice.
+shadow can look as calm: what is said of calm ground as water is less sure than with absolute
+levels. Both limits are our own choice.
 """
 
 from __future__ import annotations
