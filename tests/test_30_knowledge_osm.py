@@ -23,8 +23,8 @@ from pyproj import Transformer
 from data.osm.make import CORNER, FRAME, town
 from data.world import port
 from sarknowlip.core.errors import ConfigError, SarKnowlipError
-from sarknowlip.geo.grid import apply_affine, utm_tile_grid
-from sarknowlip.geo.osm import MapError, iter_features
+from sarknowlip.geo.grid import apply_affine, lonlat_of_pixels, utm_tile_grid
+from sarknowlip.geo.osm import MapError, extract_box, iter_features
 from sarknowlip.geo.osm_tags import tag_rules
 from sarknowlip.knowledge.evidence import Facts
 from sarknowlip.knowledge.maps.index import SCHEMA, MapIndex, make_index
@@ -47,10 +47,16 @@ ON_THE_MAP = {
 """Functions of a world that maps call by another name."""
 
 
-def tile_on(geobox: GeoBox) -> TileImage:
+def tile_on(geobox: GeoBox, shown: shapely.Polygon | None = None) -> TileImage:
+    """A tile that shows ground within a polygon (degrees), or everywhere."""
+    db = np.zeros((1, *geobox.shape), np.float32)
+    if shown is not None:
+        row, column = np.indices(geobox.shape) + 0.5
+        lon, lat = lonlat_of_pixels(geobox, column, row)
+        db[0][~shapely.contains_xy(shown, lon, lat)] = np.nan
     return TileImage(
         id="tile",
-        db=np.zeros((1, *geobox.shape), np.float32),
+        db=db,
         geobox=geobox,
         acquisition=Acquisition(polarizations=("VV",)),
         radiometry=Radiometry(quantity="sigma0", calibrated=True),
@@ -127,11 +133,32 @@ def test_words_are_those_of_the_vocabulary(source: OsmSource) -> None:
         }  # fmt: skip
 
 
-def test_nothing_is_absent_where_the_map_may_end(source: OsmSource) -> None:
+def test_where_the_map_ends_things_are_told_but_no_shares_and_counts(source: OsmSource) -> None:
+    whole = source.evidence(town_tile(100.0, 2700.0))
     across = source.evidence(town_tile(-1000.0))
-    assert across
-    assert not [f for f in across if f.subject.startswith("function/") and f.value == 0]
+    kinds = {fact.subject.partition("/")[0] for fact in across}
+    assert kinds == {"region", "object"}
+    assert {"function", "buildings", "roads", "railways", "objects"} <= {
+        fact.subject.partition("/")[0] for fact in whole
+    }
+    # What the map's edge may cut is left out: the forest in its corner.
+    facts = Facts(across)
+    for subject in facts.subjects("region/"):
+        fact = facts.find(subject, "function")
+        assert fact is not None
+        assert fact.mask_rle is not None
+        assert not decode_mask(fact.mask_rle, (256, 256))[:, :100].any(), fact.label
     assert source.evidence(town_tile(90_000.0)) == []
+
+
+def test_what_a_tile_shows_decides_whether_the_map_reaches(
+    source: OsmSource, extract: Path
+) -> None:
+    shown = shapely.box(*extract_box(extract))
+    tile = town_tile(-1000.0)
+    facts = Facts(source.evidence(tile_on(tile.geobox, shown)))
+    assert facts.value("function/military", "share") == 0.0
+    assert facts.value("objects/storage_tank", "count") is not None
 
 
 def test_equal_tiles_give_equal_facts_with_and_without_cache(
@@ -370,7 +397,8 @@ REGIONS = [
 THINGS = [
     ("Helsingin päärautatieasema", "station", (24.94031, 60.17071, 24.94252, 60.17236), None),
     ("Pitkäsilta", "bridge", (24.94996, 60.17611, 24.95041, 60.17663), None),
-    ("Helsingin tuomiokirkko", "church", (24.95165, 60.17011, 24.95271, 60.17064), 13.0),
+    # Tagged as 13 m high, but parts of it as 41 m (it is 62 m high).
+    ("Helsingin tuomiokirkko", "church", (24.95165, 60.17011, 24.95271, 60.17064), None),
     ("Kampin kappeli", "church", (24.93574, 60.16939, 24.93610, 60.16950), 12.13),
     ("Vanha kirkko", "church", (24.93888, 60.16625, 24.93969, 60.16658), None),
 ]
@@ -384,10 +412,11 @@ GROUND = [
 def test_hand_checked_facts_of_helsinki(shared_data: Callable[[str], Path]) -> None:
     path = shared_data("osm-helsinki") / "Helsinki.osm.pbf"
     reader = OsmSource(SourceOptions(osm=(path,)))
-    grid = utm_tile_grid(shapely.box(24.93518, 60.16416, 24.95341, 60.17911), 10.0, 256)
+    shown = shapely.box(24.93518, 60.16416, 24.95341, 60.17911)
+    grid = utm_tile_grid(shown, 10.0, 256)
     to_xy = Transformer.from_crs(4326, str(grid.geobox.crs), always_xy=True)
     tiles = [grid.tile(r, c) for r in range(grid.shape[0]) for c in range(grid.shape[1])]
-    read = [(tile.geobox, Facts(reader.evidence(tile_on(tile.geobox)))) for tile in tiles]
+    read = [(tile.geobox, Facts(reader.evidence(tile_on(tile.geobox, shown)))) for tile in tiles]
 
     def pixel(geobox: GeoBox, lon: float, lat: float) -> tuple[float, float]:
         x, y = to_xy.transform(np.array([lon]), np.array([lat]))

@@ -154,3 +154,16 @@ def test_the_real_model_of_rome(shared_data) -> None:
     assert 40 < values["mean_height"] < 1500
     assert 0 < values["slope"] < 40
     assert 0 <= values["facing_share"] + values["away_share"] <= 1
+
+
+def test_the_first_raster_that_covers_a_tile_counts(tmp_path):
+    half = make_dem(tmp_path / "a.tif", SMALL, lambda x, y: np.where(x < 500_300, -9999.0, 5.0))
+    whole = [make_dem(tmp_path / f"{n}.tif", SMALL, h) for n, h in (("b", 7.0), ("c", 9.0))]
+
+    def height(*paths):
+        return terrain_of(paths, dem_geoid_m=0.0).value("terrain", "mean_height")
+
+    assert height(half, *whole) == pytest.approx(7.0)
+    assert height(half, *whole[::-1]) == pytest.approx(9.0)
+    assert height(tmp_path) == pytest.approx(7.0)
+    assert height(half) is None

@@ -14,12 +14,16 @@ Corpus = Annotated[Path, typer.Argument(help="Corpus folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Version = Annotated[str | None, typer.Option(help="Such as v0001; default newest.")]
 Osm = Annotated[
-    list[Path] | None, typer.Option(help="OpenStreetMap: .osm.pbf or GeoParquet; repeatable.")
+    list[Path] | None,
+    typer.Option(help="OpenStreetMap: .osm.pbf, GeoParquet or a folder of them; repeatable."),
 ]
 Landcover = Annotated[
-    list[Path] | None, typer.Option(help="Raster of ESA WorldCover codes; repeatable.")
+    list[Path] | None,
+    typer.Option(help="Raster of ESA WorldCover codes, or a folder of them; repeatable."),
 ]
-Dem = Annotated[Path | None, typer.Option(help="Elevation raster.")]
+Dem = Annotated[
+    list[Path] | None, typer.Option(help="Elevation raster, or a folder of them; repeatable.")
+]
 Geoid = Annotated[float | None, typer.Option(help="Geoid undulation, metres.")]
 Water = Annotated[Path | None, typer.Option(help="Polygons of seas and large waters.")]
 Workers = Annotated[int, typer.Option(help="Processes.")]
@@ -153,14 +157,14 @@ def describe(
 def _options(
     osm: list[Path] | None,
     landcover: list[Path] | None,
-    dem: Path | None,
+    dem: list[Path] | None,
     dem_geoid_m: float | None,
     water: Path | None,
 ) -> dict[str, Any]:
     return {
         "osm": osm or [],
         "landcover": landcover or [],
-        "dem": dem,
+        "dem": dem or [],
         "dem_geoid_m": dem_geoid_m,
         "water": water,
     }

@@ -34,6 +34,30 @@ def files_version(paths: Sequence[Path]) -> str:
     return digest(found)
 
 
+def files_in(paths: Sequence[Path], endings: tuple[str, ...]) -> list[Path]:
+    """Return files, those of folders in the order of their names.
+
+    Args:
+        paths: Files, whatever they are called, and folders.
+        endings: How the names of files that count in a folder end, lower case.
+
+    Raises:
+        ConfigError: A folder has no such file.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = sorted(part for part in path.iterdir() if part.name.lower().endswith(endings))
+        if not inside:
+            raise ConfigError(
+                f"folder {path} holds no file that ends in {' or '.join(endings)}", "name a file"
+            )
+        found.extend(inside)
+    return found
+
+
 def _parts(path: Path) -> list[Path]:
     if path.suffix.lower() != ".shp":
         return [path]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
@@ -45,7 +46,7 @@ class MapFile:
     """What a map file says of itself.
 
     Attributes:
-        box: What it covers, WGS 84 degrees; None if it holds nothing.
+        box: What it covers, WGS 84 degrees; None if it holds nothing; west > east across ±180°.
         time: Date of the state of the map, RFC 3339, or None.
     """
 
@@ -117,14 +118,25 @@ def _rows(
 
 
 def _measured_box(path: Path, geometry: str, to_wgs84: Transformer | None) -> Box | None:
-    parts = [
-        shapely.total_bounds(shapes) for _, shapes in _batches(path, geometry, [geometry], to_wgs84)
-    ]
-    if not parts or np.isnan(parts).all():
+    parts = [shapely.bounds(shapes) for _, shapes in _batches(path, geometry, [geometry], to_wgs84)]
+    bounds = np.concatenate([np.empty((0, 4)), *(_around(part) for part in parts)])
+    if not len(bounds):
         return None
-    bounds = np.array(parts)
-    low, high = np.nanmin(bounds[:, :2], axis=0), np.nanmax(bounds[:, 2:], axis=0)
-    return float(low[0]), float(low[1]), float(high[0]), float(high[1])
+    south, north = float(bounds[:, 1].min()), float(bounds[:, 3].max())
+    sides = bounds[:, [0, 2]]
+    turned = np.where(sides < 0, sides + 360.0, sides)
+    west, east = float(sides.min()), float(sides.max())
+    if np.ptp(turned) < east - west:  # it lies on both sides of ±180°
+        west, east = float(turned.min()), float(turned.max()) - 360.0
+    return west, south, east, north
+
+
+def _around(bounds: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return what is around many bounds, on either side of the zeroth meridian."""
+    there = bounds[~np.isnan(bounds).any(axis=1)]
+    sides = [side for side in (there[there[:, 0] < 0], there[there[:, 0] >= 0]) if len(side)]
+    around = [[*side[:, :2].min(axis=0), *side[:, 2:].max(axis=0)] for side in sides]
+    return np.array(around).reshape(-1, 4)
 
 
 def _batches(

@@ -23,6 +23,7 @@ from sarknowlip.geo.grid import (
     transformer_between,
     utm_epsg,
 )
+from sarknowlip.geo.osm import Box
 from sarknowlip.knowledge.maps.index import MapIndex
 from sarknowlip.knowledge.maps.join import overlaps
 from sarknowlip.knowledge.windows import Mask
@@ -65,9 +66,12 @@ class TileMap:
         crs = pyproj_crs(self.grid)
         plane = self.plane.target_crs
         move = None if crs == plane else transformer_between(plane, crs)
+        middle = self.grid.affine.c + self.grid.affine.a * self.grid.shape[1] / 2
 
         def place(xy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
             x, y = (xy[:, 0], xy[:, 1]) if move is None else move.transform(xy[:, 0], xy[:, 1])
+            if crs.is_geographic:  # a grid may run on beyond ±180°
+                x = x + 360.0 * np.round((middle - x) / 360.0)
             return np.column_stack(
                 [back.a * x + back.b * y + back.c, back.d * x + back.e * y + back.f]
             )
@@ -101,7 +105,7 @@ def tile_map(maps: Sequence[MapIndex], grid: GeoBox) -> TileMap:
         high = MARGIN_M / 111_000.0
         wide = high / max(0.01, float(np.cos(np.radians(max(abs(south), abs(north))))))
         box = (west - wide, south - high, east + wide, north + high)
-        parts.extend(index.near(box) for index in maps)
+        parts.extend(index.near(near) for near in _turned(box) for index in maps)
     table = _without_repeats(pa.concat_tables(parts))
     columns = {
         name: table.column(name).to_numpy(zero_copy_only=False)
@@ -170,6 +174,29 @@ def _geojson(shape: Any) -> Any:
         for part in shapely.get_parts(shape)
     ]
     return {"type": "MultiPolygon", "coordinates": parts}
+
+
+def reached(ground: TileMap, boxes: Sequence[Box]) -> Mask:
+    """Return the pixels that lie in one of the boxes (WGS 84 degrees) at least."""
+    footprint = extent_footprint(ground.grid)
+    whole = any(shapely.box(*box).covers(footprint) for box in boxes)
+    if whole:
+        return np.ones(ground.grid.shape, dtype=bool)
+    around = [shapely.box(*part.buffer(0.01).bounds) for part in footprint.geoms]
+    parts = [shapely.intersection(shapely.box(*box), part) for box in boxes for part in around]
+    shapes = shapely.segmentize(np.array(parts, dtype=object), 0.001)
+    return burn(ground, _moved(shapes, ground.plane))
+
+
+def _turned(box: Box) -> list[Box]:
+    """Return a box, and what of it lies beyond ±180° on the other side."""
+    west, south, east, north = box
+    found = [box]
+    if east > 180.0:
+        found.append((-180.0, south, east - 360.0, north))
+    if west < -180.0:
+        found.append((west + 360.0, south, 180.0, north))
+    return found
 
 
 def _drawn_as_area(ground: TileMap) -> Mask:

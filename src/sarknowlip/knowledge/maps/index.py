@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
+import tempfile
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -23,7 +25,8 @@ import pyarrow.parquet as pq
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from sarknowlip.core.files import replacing
+from sarknowlip.core.errors import StorageError
+from sarknowlip.core.files import TEMPORARY, replacing
 from sarknowlip.core.hashing import digest
 from sarknowlip.geo.osm import Box, MapError
 from sarknowlip.geo.osm_coast import sea_polygons
@@ -31,17 +34,23 @@ from sarknowlip.geo.osm_tags import ORDER, tag_rules
 from sarknowlip.knowledge.files import files_version
 from sarknowlip.knowledge.maps.features import read_features
 from sarknowlip.knowledge.maps.rows import MapRow, is_coast, row_of
+from sarknowlip.knowledge.maps.runs import SortedRows
+from sarknowlip.knowledge.maps.shared import one_at_a_time
 
-METHOD = "1"
+METHOD = "3"
 """Changes with what an index holds."""
 
 ROW_GROUP = 2048
+RUN = 16384
+"""Rows in memory at a time."""
 _CACHED_GROUPS = 16
 _CELL_DEG = 0.05
 _CLEAR = 0.5
 _DEGREE_M = 111_195.0
 _META = b"sarknowlip:map"
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
+
+_LOG = logging.getLogger(__name__)
 
 SCHEMA = pa.schema(
     [
@@ -50,11 +59,13 @@ SCHEMA = pa.schema(
         ("width", pa.float64()),
         ("network", pa.string()),
         ("building", pa.bool_()),
+        ("part", pa.bool_()),
         ("kind", pa.string()),
         ("place", pa.string()),
         ("name", pa.string()),
         ("size", pa.float64()),
         ("height", pa.float64()),
+        ("storeys", pa.float64()),
         ("geometry", pa.binary()),
         ("bbox", pa.struct([(edge, pa.float64()) for edge in _EDGES])),
     ]
@@ -69,7 +80,7 @@ class MapIndex:
         path: An index, made by `make_index`.
 
     Attributes:
-        box: What the map covers, WGS 84 degrees; None if nothing.
+        box: What the map covers, WGS 84 degrees; None if nothing; west > east across ±180°.
         time: Date of the state of the map, RFC 3339, or None.
         sea_known: Whether it is known everywhere in the box if there is sea.
 
@@ -89,6 +100,16 @@ class MapIndex:
         self.sea_known: bool = about["sea_known"]
         self._boxes = _group_boxes(self._metadata)
         self._group = functools.lru_cache(_CACHED_GROUPS)(self._read_group)
+
+    @property
+    def boxes(self) -> list[Box]:
+        """What the map covers, in boxes that end at ±180°."""
+        if self.box is None:
+            return []
+        west, south, east, north = self.box
+        if west <= east:
+            return [self.box]
+        return [(west, south, 180.0, north), (-180.0, south, east, north)]
 
     def near(self, box: Box) -> pa.Table:
         """Return the rows whose boxes touch a box (WGS 84 degrees), in Hilbert order.
@@ -119,7 +140,7 @@ class MapIndex:
 def make_index(source: Path, folder: Path) -> MapIndex:
     """Return the index of a map; it is made unless the folder holds it.
 
-    Processes that make it at once write the same bytes; each name appears whole.
+    One process makes it, others wait; its name appears when it is whole.
 
     Args:
         source: An .osm.pbf extract or GeoParquet with tags.
@@ -133,12 +154,15 @@ def make_index(source: Path, folder: Path) -> MapIndex:
         raise MapError(f"{source} is not there", "give the path of an .osm.pbf or GeoParquet file")
     path = folder / f"map-{digest([METHOD, rules_version(), files_version([source])])}.parquet"
     if not path.is_file():
-        table = _collect(source)
-        with replacing(path) as partial:
-            pq.write_table(
-                table, partial, row_group_size=ROW_GROUP, compression="zstd",
-                use_dictionary=["function", "network", "kind", "place"],
-            )  # fmt: skip
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with one_at_a_time(path.with_suffix(".lock")):
+                if not path.is_file():
+                    _write(source, path)
+        except OSError as error:
+            raise StorageError(
+                f"cannot write {path}: {error.strerror or error}", "free space, run again"
+            ) from error
     return MapIndex(path)
 
 
@@ -148,52 +172,75 @@ def rules_version() -> str:
     return digest(tag_rules().model_dump(mode="json"))
 
 
-def _collect(source: Path) -> pa.Table:
+def _write(source: Path, path: Path) -> None:
+    """Write the index of a map; what is held of it in memory are keys, coastlines and a run."""
     rules = tag_rules()
-    keys, point_keys = rules.keys, [*rules.point_keys, "place"]
-    about, features = read_features(source, keys, point_keys)
-    columns: dict[str, list[Any]] = {field.name: [] for field in fields(MapRow)}
-    shapes: list[bytes] = []
-    boxes: list[tuple[float, ...]] = []
+    about, features = read_features(source, rules.keys, [*rules.point_keys, "place"])
     coast: list[BaseGeometry] = []
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=path.parent) as folder:
+        rows = SortedRows(Path(folder), SCHEMA)
+        run = _Run()
+        for feature in features:
+            if is_coast(feature):
+                coast.append(feature.geometry)
+            row = row_of(feature, rules)
+            if row is not None:
+                run.put(row, feature.geometry)
+            if len(run) == RUN:
+                rows.put(run.table(), _keys(run, about.box))
+                run = _Run()
+        sea, known = _sea(coast, about.box)
+        for piece in sea:
+            run.put(MapRow(function="sea", order=ORDER["water"]), piece)
+        rows.put(run.table(), _keys(run, about.box))
+        note = {"box": about.box, "time": about.time, "sea_known": known}
+        schema = SCHEMA.with_metadata(
+            {_META: json.dumps(note, sort_keys=True).encode(), b"geo": _geo()}
+        )
+        with (
+            replacing(path) as partial,
+            pq.ParquetWriter(
+                partial, schema, compression="zstd",
+                use_dictionary=["function", "network", "kind", "place"],
+            ) as writer,
+        ):  # fmt: skip
+            for table in rows.tables(ROW_GROUP):
+                writer.write_table(table.cast(schema), row_group_size=ROW_GROUP)
 
-    def put(row: MapRow, geometry: BaseGeometry) -> None:
-        for name, values in columns.items():
+
+class _Run:
+    """Rows that are gathered in memory."""
+
+    def __init__(self) -> None:
+        self.columns: dict[str, list[Any]] = {field.name: [] for field in fields(MapRow)}
+        self.shapes: list[bytes] = []
+        self.boxes: list[Box] = []
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def put(self, row: MapRow, geometry: BaseGeometry) -> None:
+        for name, values in self.columns.items():
             values.append(getattr(row, name))
-        shapes.append(shapely.to_wkb(geometry))
-        boxes.append(geometry.bounds)
+        self.shapes.append(shapely.to_wkb(geometry))
+        self.boxes.append(geometry.bounds)
 
-    for feature in features:
-        if is_coast(feature):
-            coast.append(feature.geometry)
-        row = row_of(feature, rules)
-        if row is not None:
-            put(row, feature.geometry)
-    sea, known = _sea(coast, about.box)
-    for piece in sea:
-        put(MapRow(function="sea", order=ORDER["water"]), piece)
-    table = _table(columns, shapes, boxes)
-    note = {"box": about.box, "time": about.time, "sea_known": known}
-    return table.replace_schema_metadata(
-        {_META: json.dumps(note, sort_keys=True).encode(), b"geo": _geo()}
-    )
+    def table(self) -> pa.Table:
+        edges = np.array(self.boxes, np.float64).reshape(-1, 4)
+        arrays = [pa.array(self.columns[name], SCHEMA.field(name).type) for name in self.columns]
+        arrays.append(pa.array(self.shapes, pa.binary()))
+        arrays.append(pa.StructArray.from_arrays(list(edges.T), names=list(_EDGES)))
+        return pa.Table.from_arrays(arrays, schema=SCHEMA)
 
 
-def _table(
-    columns: dict[str, list[Any]], shapes: list[bytes], boxes: list[tuple[float, ...]]
-) -> pa.Table:
-    edges = np.array(boxes, np.float64).reshape(-1, 4)
-    arrays = [pa.array(columns[name], SCHEMA.field(name).type) for name in columns]
-    arrays.append(pa.array(shapes, pa.binary()))
-    arrays.append(pa.StructArray.from_arrays(list(edges.T), names=list(_EDGES)))
-    table = pa.Table.from_arrays(arrays, schema=SCHEMA)
+def _keys(run: _Run, box: Box | None) -> npt.NDArray[np.int64]:
+    """Return how far along a Hilbert curve through the map the middles of rows lie."""
+    edges = np.array(run.boxes, np.float64).reshape(-1, 4)
     if not len(edges):
-        return table
-    middles = gpd.GeoSeries(
-        shapely.points((edges[:, 0] + edges[:, 2]) / 2, (edges[:, 1] + edges[:, 3]) / 2)
-    )
-    distance = middles.hilbert_distance(total_bounds=middles.total_bounds).to_numpy()
-    return table.take(pa.array(np.argsort(distance, kind="stable")))
+        return np.empty(0, np.int64)
+    whole = (-180.0, -90.0, 180.0, 90.0) if box is None or box[0] > box[2] else box
+    middles = shapely.points((edges[:, :2] + edges[:, 2:]) / 2)
+    return np.asarray(gpd.GeoSeries(middles).hilbert_distance(total_bounds=whole), np.int64)
 
 
 def _sea(coast: Sequence[BaseGeometry], box: Box | None) -> tuple[list[BaseGeometry], bool]:
@@ -204,6 +251,9 @@ def _sea(coast: Sequence[BaseGeometry], box: Box | None) -> tuple[list[BaseGeome
     """
     if box is None or not coast:
         return [], True
+    if box[0] > box[2]:
+        _LOG.warning("the map lies across 180°: its sea is left out")
+        return [], False
     west, south, _, north = box
     scale = np.array([np.cos(np.radians((south + north) / 2)), 1.0]) * _DEGREE_M
     corner = np.array([west, south])

@@ -33,7 +33,7 @@ class MapObject:
         row: The same.
         length: Metres; None if the map does not tell.
         width: The same.
-        height: The same.
+        height: As tagged, metres; None, too, where a part of it is tagged as higher.
         orientation: Bearing of the long axis, 0…180; None if it has none.
     """
 
@@ -67,7 +67,7 @@ def map_objects(ground: TileMap) -> list[MapObject]:
 
 def _every(ground: TileMap) -> Iterator[MapObject]:
     largest = _largest()
-    kinds = ground.columns["kind"]
+    kinds, heights = ground.columns["kind"], _heights(ground)
     for kind in sorted({kind for kind in kinds if kind is not None}):
         rows = np.flatnonzero(kinds == kind)
         shapes = ground.geometry[rows]
@@ -75,7 +75,7 @@ def _every(ground: TileMap) -> Iterator[MapObject]:
             yield from _bridges(ground, rows)
             continue
         for row in rows[_single(shapes, ground.columns["name"][rows])].tolist():
-            thing = _measured(ground, row)
+            thing = _measured(ground, row, float(heights[row]))
             if (thing.length or 0.0) <= largest.get(kind, np.inf):
                 yield thing
 
@@ -110,8 +110,18 @@ def _bridges(ground: TileMap, rows: npt.NDArray[np.intp]) -> Iterator[MapObject]
         yield _described(ground, UNMAPPED, shape, names[0] if names else "", (None, None))
 
 
-def _measured(ground: TileMap, row: int) -> MapObject:
-    size, height = (float(ground.columns[name][row] or np.nan) for name in ("size", "height"))
+def _heights(ground: TileMap) -> npt.NDArray[np.float64]:
+    """Return heights as tagged, NaN where there is none or a part of the building is higher."""
+    heights = ground.columns["height"].astype(np.float64)
+    parts = np.flatnonzero(ground.columns["part"].astype(bool))
+    points = shapely.point_on_surface(ground.geometry[parts])
+    part, row = shapely.STRtree(ground.geometry).query(points, predicate="intersects")
+    heights[row[heights[parts[part]] > heights[row]]] = np.nan
+    return heights
+
+
+def _measured(ground: TileMap, row: int, height: float) -> MapObject:
+    size = float(ground.columns["size"][row] or np.nan)
     return _described(
         ground,
         ground.columns["kind"][row],

@@ -31,11 +31,13 @@ class MapRow:
         width: Of a line, metres.
         network: "roads" or "railways" that its length counts to.
         building: Whether it is one.
+        part: Whether it is a part of one.
         kind: Kind of single object.
         place: Value of `place`, of named places.
         name: Proper name.
         size: Tagged diameter, metres.
-        height: Above the ground, metres, as tagged or from storeys.
+        height: Above the ground, metres, as tagged.
+        storeys: The same by the number of storeys, where no height is tagged.
     """
 
     function: str | None = None
@@ -43,16 +45,19 @@ class MapRow:
     width: float | None = None
     network: str | None = None
     building: bool = False
+    part: bool = False
     kind: str | None = None
     place: str | None = None
     name: str | None = None
     size: float | None = None
     height: float | None = None
+    storeys: float | None = None
 
     @property
     def matters(self) -> bool:
         """Whether it is anything at all."""
-        return bool(self.function or self.network or self.building or self.kind or self.place)
+        built = self.building or self.part
+        return bool(self.function or self.network or built or self.kind or self.place)
 
 
 def row_of(feature: Feature, rules: TagRules) -> MapRow | None:
@@ -102,8 +107,10 @@ def _area(row: MapRow, feature: Feature, rules: TagRules) -> None:
     tags = feature.tags
     if not underground(tags):
         row.building = is_set(tags, "building")
-        if row.building:
-            row.height = rules.height(tags)
+        row.part = is_set(tags, "building:part")
+        if row.building or row.part:
+            row.height = metres(tags, "height", "building:height")
+            row.storeys = None if row.height else rules.height(tags)
         elif tags.get("man_made") == "bridge":
             row.kind = UNMAPPED
             return

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Protocol
 
+from pydantic import field_validator
+
 from sarknowlip.core.config import Config
 from sarknowlip.core.lazy import LazyTable
 from sarknowlip.knowledge.evidence import Evidence
@@ -31,26 +33,35 @@ class SourceOptions(Config):
 
     Attributes:
         osm: Maps: OpenStreetMap extracts (.osm.pbf) or GeoParquet with tags.
-        landcover: Rasters with the class codes of ESA WorldCover.
-        dem: Elevation raster, metres.
-        dem_geoid_m: Undulation added to its heights where PROJ cannot convert, metres.
+        landcover: Rasters with the class codes of ESA WorldCover; the first with a value counts.
+        dem: Elevation rasters, metres; the first that covers a tile counts.
+        dem_geoid_m: Undulation added to their heights where PROJ cannot convert, metres.
         water: Polygons of seas and large waters, any vector format that GDAL reads.
         cache: Folder for what is derived from these files and worth keeping; None keeps nothing.
+
+    Of maps and rasters a folder stands for all that lie in it.
     """
 
     osm: tuple[Path, ...] = ()
     landcover: tuple[Path, ...] = ()
-    dem: Path | None = None
+    dem: tuple[Path, ...] = ()
     dem_geoid_m: float | None = None
     water: Path | None = None
     cache: Path | None = None
 
+    @field_validator("osm", "landcover", "dem", mode="before")
+    @classmethod
+    def _several(cls, value: object) -> object:
+        if value is None:
+            return ()
+        return (value,) if isinstance(value, str | Path) else value
+
     @property
     def sources(self) -> tuple[str, ...]:
         """Names of the sources that find all they need here, in the order of `SOURCES`."""
-        lacking = {"osm": self.osm, "landcover": self.landcover, "dem": self.dem}
-        lacking["water"] = self.water
-        return tuple(name for name in SOURCES if lacking.get(name, True))
+        named = {"osm": self.osm, "landcover": self.landcover, "dem": self.dem}
+        given = {name: bool(paths) for name, paths in named.items()} | {"water": bool(self.water)}
+        return tuple(name for name in SOURCES if given.get(name, True))
 
 
 class KnowledgeSource(Protocol):

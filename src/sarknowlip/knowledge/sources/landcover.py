@@ -28,7 +28,7 @@ from sarknowlip.geo.grid import pyproj_crs
 from sarknowlip.geo.raster import guarded
 from sarknowlip.geo.warp import source_window, warp
 from sarknowlip.knowledge.evidence import Evidence
-from sarknowlip.knowledge.files import files_version
+from sarknowlip.knowledge.files import files_in, files_version
 from sarknowlip.knowledge.findings import COVERED, Findings
 from sarknowlip.knowledge.sources import SourceOptions
 from sarknowlip.knowledge.vocabulary import COVERS
@@ -98,9 +98,9 @@ class LandcoverSource:
     )
 
     def __init__(self, options: SourceOptions | None = None) -> None:
-        paths = () if options is None else options.landcover
-        if not paths:
+        if options is None or not options.landcover:
             raise ConfigError("source landcover has no raster", "give one with --landcover")
+        paths = files_in(options.landcover, (".tif", ".tiff", ".vrt"))
         self.version = f"1+{files_version(paths)}"
         self._rasters = [_Raster.open(path) for path in paths]
 

@@ -1,19 +1,19 @@
 """What OpenStreetMap says of a tile: functions, regions, buildings, ways, objects, places.
 
 A pixel has the function of the ground that is painted on top at its centre, in the order of
-`geo.osm_tags`. Where a tile lies wholly in a map, functions that it lacks have share 0; where it
-does not, the map may only not reach there, and nothing is said of what is absent.
+`geo.osm_tags`. Where maps reach all that a tile shows, functions that they lack have share 0. Where
+they do not, there are neither shares nor counts, only the things that lie within what they reach.
 """
 
 from __future__ import annotations
 
-import tempfile
+import itertools
 from collections.abc import Sequence
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
+import scipy.ndimage
 import shapely
 
 from sarknowlip.core.errors import ConfigError
@@ -22,11 +22,12 @@ from sarknowlip.geo.footprint import extent_footprint
 from sarknowlip.geo.grid import apply_affine, ground_sample_distance
 from sarknowlip.geo.osm_tags import tag_rules
 from sarknowlip.knowledge.evidence import Evidence
-from sarknowlip.knowledge.files import files_version
-from sarknowlip.knowledge.findings import Findings
-from sarknowlip.knowledge.maps.ground import TileMap, burn, paint, tile_map
-from sarknowlip.knowledge.maps.index import METHOD, MapIndex, make_index, rules_version
+from sarknowlip.knowledge.files import files_in, files_version
+from sarknowlip.knowledge.findings import COVERED, Findings
+from sarknowlip.knowledge.maps.ground import TileMap, burn, paint, reached, tile_map
+from sarknowlip.knowledge.maps.index import METHOD, make_index, rules_version
 from sarknowlip.knowledge.maps.objects import ELONGATED, map_objects
+from sarknowlip.knowledge.maps.shared import shared_folder
 from sarknowlip.knowledge.regions import LEAST_PX, Piece, pieces
 from sarknowlip.knowledge.sources import SourceOptions
 from sarknowlip.knowledge.vocabulary import FUNCTIONS
@@ -50,29 +51,27 @@ class OsmSource:
     """Facts from maps with OpenStreetMap tags.
 
     Args:
-        options: `osm` names the maps, `cache` the folder in which their indexes are kept.
+        options: `osm` names the maps, `cache` the folder in which their indexes are kept; without
+            one the processes of a user share a temporary folder.
 
     Raises:
-        ConfigError: No map is named.
+        ConfigError: No map is named, or a folder has none.
         MapError: A map is missing, damaged, of another format, or without reference system.
-        StorageError: The index cannot be written.
+        StorageError: An index cannot be written.
     """
 
     name: ClassVar[str] = "osm"
-    looks_at: ClassVar[str] = "nothing"
+    looks_at: ClassVar[str] = "pixels"
     attribution: ClassVar[str] = "Map data: © OpenStreetMap contributors, ODbL"
 
     def __init__(self, options: SourceOptions | None = None) -> None:
         if options is None or not options.osm:
             raise ConfigError("source osm has no map", "give one with --osm")
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-        if options.cache is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="sarknowlip-maps-")
-        folder = Path(self._folder.name) if self._folder else options.cache
-        assert folder is not None
-        self._maps = [make_index(path, folder) for path in options.osm]
+        paths = files_in(options.osm, (".osm.pbf", ".parquet", ".geoparquet"))
+        folder = options.cache or shared_folder("sarknowlip-maps")
+        self._maps = [make_index(path, folder) for path in paths]
         method = digest([METHOD, rules_version()])[:8]
-        self.version = f"1.{method}+{files_version(options.osm)}"
+        self.version = f"2.{method}+{files_version(paths)}"
 
     def evidence(self, tile: TileImage, known: Sequence[Evidence] = ()) -> list[Evidence]:
         """Return functions, regions, places, buildings, ways, then objects; see the module.
@@ -81,31 +80,43 @@ class OsmSource:
             GeometryError: The tile has no reference system.
             MapError: An index was damaged meanwhile.
         """
-        boxes = [part.bounds for part in extent_footprint(tile.geobox).geoms]
-        maps = [index for index in self._maps if any(_meet(index, box) for box in boxes)]
+        parts = extent_footprint(tile.geobox).geoms
+        maps = [
+            index
+            for index in self._maps
+            if any(shapely.box(*box).intersects(part) for box in index.boxes for part in parts)
+        ]
         if not maps:
             return []
-        whole = [index for index in maps if all(_within(index, box) for box in boxes)]
         times = [index.time for index in maps if index.time]
         found = Findings(tile.id, self.name, self.version, min(times) if times else None)
         ground = tile_map(maps, tile.geobox)
+        beyond = tile.valid & ~reached(ground, [box for index in maps for box in index.boxes])
+        complete = float(beyond.sum()) <= (1.0 - COVERED) * float(tile.valid.sum())
+        edge = np.zeros_like(beyond) if complete else scipy.ndimage.binary_dilation(beyond)
         top = paint(ground)
         masks = _functions(ground, top)
-        silent = {*_NOT_TOLD, *([] if any(index.sea_known for index in whole) else ["sea"])}
-        for function in FUNCTIONS:
-            if function in masks:
-                mask = masks[function]
-                share = float(mask.mean())
-                found.add(f"function/{function}", "share", share, "share",
-                          confidence=MAPPED, mask=mask)  # fmt: skip
-            elif whole and function not in silent:
-                found.add(f"function/{function}", "share", 0.0, "share", confidence=ABSENT)
-        _regions(found, ground, top, masks)
+        if complete:
+            silent = _NOT_TOLD if all(index.sea_known for index in maps) else (*_NOT_TOLD, "sea")
+            _shares(found, masks, silent)
+        _regions(found, ground, top, masks, edge)
         _places(found, ground)
-        _buildings(found, ground, complete=bool(whole))
-        _ways(found, ground, complete=bool(whole))
-        _objects(found, ground)
+        if complete:
+            _buildings(found, ground)
+            _ways(found, ground)
+        _objects(found, ground, edge, complete=complete)
         return found.facts
+
+
+def _shares(found: Findings, masks: dict[str, Mask], silent: Sequence[str]) -> None:
+    for function in FUNCTIONS:
+        subject = f"function/{function}"
+        if function in masks:
+            mask = masks[function]
+            share = float(mask.mean())
+            found.add(subject, "share", share, "share", confidence=MAPPED, mask=mask)
+        elif function not in silent:
+            found.add(subject, "share", 0.0, "share", confidence=ABSENT)
 
 
 def _functions(ground: TileMap, top: npt.NDArray[np.int32]) -> dict[str, Mask]:
@@ -121,14 +132,20 @@ def _functions(ground: TileMap, top: npt.NDArray[np.int32]) -> dict[str, Mask]:
 
 
 def _regions(
-    found: Findings, ground: TileMap, top: npt.NDArray[np.int32], masks: dict[str, Mask]
+    found: Findings,
+    ground: TileMap,
+    top: npt.NDArray[np.int32],
+    masks: dict[str, Mask],
+    edge: Mask,
 ) -> None:
+    """Add regions, without those that touch the edge of what maps reach."""
     names = np.array([*ground.columns["name"], None], dtype=object)
     listed: list[tuple[str, str, Piece]] = []
     for function, mask in masks.items():
         for piece in pieces(mask, LEAST_PX):
             name = _name(names, top[piece.mask], function)
-            if name or piece.pixels >= LEAST_SHARE * mask.size:
+            large = piece.pixels >= LEAST_SHARE * mask.size
+            if (name or large) and not (edge & piece.mask).any():
                 listed.append((function, name, piece))
     listed.sort(key=lambda region: (-region[2].pixels, region[2].row, region[2].column))
     gsd_x, gsd_y = ground_sample_distance(ground.grid)
@@ -197,44 +214,45 @@ def _places(found: Findings, ground: TileMap) -> None:
             return
 
 
-def _buildings(found: Findings, ground: TileMap, *, complete: bool) -> None:
+def _buildings(found: Findings, ground: TileMap) -> None:
     rows = np.flatnonzero(ground.columns["building"].astype(bool) & ground.inside)
     shapes = ground.geometry[rows]
     middles = shapely.get_coordinates(shapely.centroid(ground.pixels(shapes))).reshape(-1, 2)
     high, wide = ground.grid.shape
     here = (middles >= 0).all(axis=1) & (middles[:, 0] < wide) & (middles[:, 1] < high)
-    if not here.any() and not complete:
-        return
     sure = COUNTED if here.any() else ABSENT
     found.add("buildings", "count", float(here.sum()), "count", confidence=sure)
     mask = burn(ground, shapes)
     found.add("buildings", "share", float(mask.mean()), "share", confidence=sure, mask=mask)
-    heights = ground.columns["height"][rows[here]].astype(np.float64)
+    tagged, storeys = (
+        ground.columns[name][rows[here]].astype(np.float64) for name in ("height", "storeys")
+    )
+    heights = np.where(np.isfinite(tagged), tagged, storeys)
     told = np.isfinite(heights)
     if told.any() and told.mean() >= _HEIGHTS:
         sure = MAPPED * float(told.mean())
         found.add("buildings", "mean_height", float(heights[told].mean()), "m", confidence=sure)
 
 
-def _ways(found: Findings, ground: TileMap, *, complete: bool) -> None:
+def _ways(found: Findings, ground: TileMap) -> None:
     networks = ground.columns["network"]
     for network in ("roads", "railways"):
         rows = np.flatnonzero((networks == network) & ground.inside)
         inside = shapely.intersection(ground.geometry[rows], ground.outline)
         length = float(shapely.length(inside).sum())
-        if length > 0 or complete:
-            sure = COUNTED if length > 0 else ABSENT
-            found.add(network, "length", length, "m", confidence=sure)
+        sure = COUNTED if length > 0 else ABSENT
+        found.add(network, "length", length, "m", confidence=sure)
 
 
-def _objects(found: Findings, ground: TileMap) -> None:
+def _objects(found: Findings, ground: TileMap, edge: Mask, *, complete: bool) -> None:
     things = map_objects(ground)
-    for kind in sorted({thing.kind for thing in things}):
+    for kind in sorted({thing.kind for thing in things}) if complete else ():
         count = sum(thing.kind == kind for thing in things)
         found.add(f"objects/{kind}", "count", float(count), "count", confidence=COUNTED)
-    for number, thing in enumerate(things[:OBJECTS_LISTED]):
+    masks = (burn(ground, np.array([t.shape], dtype=object), touched=True) for t in things)
+    whole = (pair for pair in zip(things, masks, strict=True) if not (edge & pair[1]).any())
+    for number, (thing, mask) in enumerate(itertools.islice(whole, OBJECTS_LISTED)):
         subject = f"object/{number:02d}"
-        mask = burn(ground, np.array([thing.shape], dtype=object), touched=True)
         found.add(subject, "kind", label=thing.kind, confidence=MAPPED, mask=mask)
         for predicate, value, unit in (
             ("column", thing.column, "px"),
@@ -248,17 +266,3 @@ def _objects(found: Findings, ground: TileMap) -> None:
                 found.add(subject, predicate, value, unit, confidence=MAPPED)
         if thing.name:
             found.add(subject, "name", label=thing.name, confidence=MAPPED)
-
-
-def _meet(index: MapIndex, box: tuple[float, ...]) -> bool:
-    own = index.box
-    return own is not None and bool(
-        own[0] <= box[2] and box[0] <= own[2] and own[1] <= box[3] and box[1] <= own[3]
-    )
-
-
-def _within(index: MapIndex, box: tuple[float, ...]) -> bool:
-    own = index.box
-    return own is not None and bool(
-        own[0] <= box[0] and box[2] <= own[2] and own[1] <= box[1] and box[3] <= own[3]
-    )

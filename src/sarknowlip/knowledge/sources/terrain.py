@@ -1,4 +1,4 @@
-"""Height and slope of the ground from an elevation raster.
+"""Height and slope of the ground from elevation rasters.
 
 Heights are those of `sar.elevation.Elevation`; the label of `mean_height` tells the surface they
 are above ("ellipsoid", "EGM96", "EGM2008", "unknown datum"). Relief is the range between the 2nd
@@ -6,13 +6,14 @@ and the 98th percentile, so that single wrong cells do not make a mountain. Slop
 raster as resampled to the tile's pixels: no steeper than the coarser of the two shows.
 
 Ground faces the radar where it rises by more than `TILT_DEG` along the direction in which the radar
-looks, and faces away where it falls by more. Where less than `COVERED` of the pixels have a height
-the source is silent.
+looks, and faces away where it falls by more. Of several rasters the first counts that has heights
+of `COVERED` of the pixels; where none has, the source is silent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -26,7 +27,7 @@ from sarknowlip.geo.footprint import extent_footprint
 from sarknowlip.geo.grid import lonlat_of_pixels
 from sarknowlip.geo.raster import guarded
 from sarknowlip.knowledge.evidence import Evidence
-from sarknowlip.knowledge.files import files_version
+from sarknowlip.knowledge.files import files_in, files_version
 from sarknowlip.knowledge.findings import COVERED, Findings
 from sarknowlip.knowledge.sources import SourceOptions
 from sarknowlip.knowledge.windows import Floats
@@ -43,7 +44,12 @@ class TerrainSource:
     """Facts about relief.
 
     Args:
-        options: `dem` names the raster, `dem_geoid_m` what is added to its heights.
+        options: `dem` names the rasters, `dem_geoid_m` what is added to their heights.
+
+    Raises:
+        ConfigError: No raster is named.
+        GeometryError: A raster has no reference system.
+        ProductError: It cannot be read.
     """
 
     name: ClassVar[str] = "dem"
@@ -51,27 +57,29 @@ class TerrainSource:
     attribution: ClassVar[str] = ""
 
     def __init__(self, options: SourceOptions | None = None) -> None:
-        path = None if options is None else options.dem
-        if options is None or path is None:
+        named = () if options is None else options.dem
+        if options is None or not named:
             raise ConfigError("source dem has no raster", "give one with --dem")
-        self.version = f"1+{digest([files_version([path]), options.dem_geoid_m])}"
-        with guarded(path), rasterio.open(path) as source:
-            if source.crs is None:
-                raise GeometryError(f"{path} has no coordinate reference system", "assign one")
-            grid = GeoBox(source.shape, source.transform, source.crs)
-        self._elevation = Elevation.open(path, options.dem_geoid_m, extent_footprint(grid))
+        paths = files_in(named, (".tif", ".tiff", ".vrt"))
+        self.version = f"1+{digest([files_version(paths), options.dem_geoid_m])}"
+        self._rasters = [_opened(path, options.dem_geoid_m) for path in paths]
 
     def evidence(self, tile: TileImage, known: Sequence[Evidence] = ()) -> list[Evidence]:
         """Return heights, slopes, and the shares of ground that face the radar and face away.
 
         Raises:
-            ProductError: The raster cannot be read.
+            ProductError: A raster cannot be read.
         """
-        heights = self._elevation.on(tile.geobox)
-        if np.isfinite(heights).mean() < COVERED or min(heights.shape) < 2:
+        if min(tile.geobox.shape) < 2:
             return []
+        for raster in self._rasters:
+            heights = raster.on(tile.geobox)
+            if np.isfinite(heights).mean() >= COVERED:
+                return self._facts(tile, heights, raster.vertical_datum)
+        return []
+
+    def _facts(self, tile: TileImage, heights: Floats, datum: str | None) -> list[Evidence]:
         found = Findings(tile.id, self.name, self.version)
-        datum = self._elevation.vertical_datum
         found.add(
             "terrain", "mean_height", float(np.nanmean(heights)), "m",
             label=datum or "unknown datum", confidence=CONFIDENCE if datum else UNSURE,
@@ -92,6 +100,14 @@ class TerrainSource:
                 share = float(tilted.mean())
                 found.add("terrain", predicate, share, "share", confidence=CONFIDENCE)
         return found.facts
+
+
+def _opened(path: Path, geoid_m: float | None) -> Elevation:
+    with guarded(path), rasterio.open(path) as source:
+        if source.crs is None:
+            raise GeometryError(f"{path} has no coordinate reference system", "assign one")
+        grid = GeoBox(source.shape, source.transform, source.crs)
+    return Elevation.open(path, geoid_m, extent_footprint(grid))
 
 
 def look_azimuth_deg(acquisition: Acquisition) -> float | None:
