@@ -412,7 +412,7 @@ GROUND = [
 def test_hand_checked_facts_of_helsinki(shared_data: Callable[[str], Path]) -> None:
     path = shared_data("osm-helsinki") / "Helsinki.osm.pbf"
     reader = OsmSource(SourceOptions(osm=(path,)))
-    shown = shapely.box(24.93518, 60.16416, 24.95341, 60.17911)
+    shown = shapely.box(*extract_box(path))
     grid = utm_tile_grid(shown, 10.0, 256)
     to_xy = Transformer.from_crs(4326, str(grid.geobox.crs), always_xy=True)
     tiles = [grid.tile(r, c) for r in range(grid.shape[0]) for c in range(grid.shape[1])]

@@ -234,7 +234,7 @@ def _without_repeats(table: pa.Table) -> pa.Table:
     """Return rows once: neighbouring extracts share what crosses their border."""
     seen: set[tuple[Any, ...]] = set()
     kept = []
-    names = ("geometry", "function", "kind", "name")
+    names = ("geometry", "function", "kind", "name", "building")
     for number, row in enumerate(zip(*(table.column(n).to_pylist() for n in names), strict=True)):
         if row not in seen:
             seen.add(row)
