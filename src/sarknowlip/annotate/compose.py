@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
@@ -9,8 +10,9 @@ from pydantic import Field, model_validator
 
 from sarknowlip.annotate.claim import Claim, Level, Text
 from sarknowlip.annotate.faithful import Check, dimension_of
-from sarknowlip.annotate.grammar import PROBABLE, Grammar, packaged_grammar
+from sarknowlip.annotate.grammar import PROBABLE, Arguments, Grammar, packaged_grammar
 from sarknowlip.annotate.grounding import references_of
+from sarknowlip.annotate.paragraph import Length, chosen_claims
 from sarknowlip.annotate.pattern import Draw
 from sarknowlip.annotate.questions import TOPICS, Question, questions_of
 from sarknowlip.core.config import Config
@@ -67,12 +69,13 @@ class Composer:
         ConfigError: There is no lexicon of that language, or it is malformed.
     """
 
-    version = "2"
+    version = "3"
 
     def __init__(self, config: TextConfig | None = None, grammar: Grammar | None = None) -> None:
         self.config = config or TextConfig()
         self.grammar = grammar or packaged_grammar(self.config.language)
         self._check = Check(self.grammar)
+        self._salt = functools.cache(lambda kind: self._drawn(kind).below(1 << 64))
 
     def texts(self, claims: Sequence[Claim], evidence: Sequence[Evidence]) -> list[Text]:
         """Return the texts of one tile; equal claims and evidence give equal texts.
@@ -110,14 +113,17 @@ class Composer:
         """
         return self._check.fault(text, claims, evidence)
 
-    def _draw(self, *key: str) -> Draw:
+    def _draw(self, kind: str, identifier: str) -> Draw:
+        return Draw.salted(self._salt(kind), identifier)
+
+    def _drawn(self, *key: str) -> Draw:
         return Draw(self.grammar.language, str(self.config.seed), *key)
 
     def _sentences(self, claims: Sequence[Claim]) -> Iterator[Text]:
         language = self.grammar.language
         for claim in claims:
             said = (
-                self.grammar.sentence(claim, self._draw("sentence", claim.id, str(number)))
+                self.grammar.sentence(claim, self._draw(f"sentence{number}", claim.id))
                 for number in range(self.config.wordings)
             )
             for words in dict.fromkeys(said):
@@ -142,30 +148,25 @@ class Composer:
                 )  # fmt: skip
 
     def _paragraph(self, claims: Sequence[Claim]) -> Iterator[Text]:
-        """Yield a paragraph: the summary first, then claims of all dimensions in their order."""
+        """Yield a paragraph (`annotate.paragraph`)."""
         if len(claims) < 2:
             return
-        draw = self._draw("paragraph", *(claim.id for claim in claims))
+        draw = self._drawn("paragraph", *(claim.id for claim in claims))
         least, most = self.config.words
-        aim = least + draw.below(most - least + 1)
-        chosen: dict[str, str] = {}
-        length = 0
-        for claim in spread(claims):
-            said = self.grammar.sentence(
-                claim, self._draw("paragraph", claim.id), linked=bool(chosen)
-            )
-            words = len(said.split())
-            if length + words <= aim or (length < least and length + words <= most) or not chosen:
-                chosen[claim.id] = said
-                length += words
-        first = next(iter(chosen))
-        ordered = sorted(claims, key=lambda claim: claim.id != first)
-        told = [claim for claim in ordered if claim.id in chosen]
+        chosen = chosen_claims(
+            claims, lambda claim: self._said(claim, linked=False), Length(least, most, draw)
+        )
+        if not chosen:
+            return
+        link = draw.below(2 * len(chosen))
+        said = [self._said(claim, linked=place == link > 1) for place, claim in enumerate(chosen)]
         yield Text.of(
-            claims[0].tile_id, dimension_of(told), "paragraph",
-            " ".join(chosen[claim.id] for claim in told),
-            claim_ids=[claim.id for claim in told], language=self.grammar.language,
+            claims[0].tile_id, dimension_of(chosen), "paragraph", " ".join(said),
+            claim_ids=[claim.id for claim in chosen], language=self.grammar.language,
         )  # fmt: skip
+
+    def _said(self, claim: Claim, *, linked: bool) -> str:
+        return self.grammar.sentence(claim, self._draw("paragraph", claim.id), linked=linked)
 
     def _questions(self, claims: Sequence[Claim]) -> Iterator[Text]:
         if not claims:
@@ -179,7 +180,7 @@ class Composer:
             for question in questions_of(claim, claims, values)
         ]
         seen: set[tuple[str, str]] = set()
-        for question in varied(asked, lambda topic: self._draw(topic, *said)):
+        for question in varied(asked, lambda topic: self._drawn(topic, *said)):
             key = question.claim.id, question.key.rstrip("?")
             if len(seen) == self.config.questions:
                 return
@@ -191,29 +192,40 @@ class Composer:
     def _asked(self, question: Question) -> Text | None:
         """Return a question and its answer; None if the lexicon has no words for it."""
         claim, key = question.claim, question.key
-        draw = self._draw("question-answer", claim.id, key)
+        draw = self._draw(key, claim.id)
         ask = self.grammar.say("ask", key, question.given, draw)
         if ask is None:
             return None
+        choices: list[str] = []
         if question.answers is None:
             answer = draw.one(self.grammar.lexicon.answers["yes" if question.holds else "no"])
-            choices: list[str] = []
         else:
-            said = self.grammar.say("answer", key, question.answers, draw)
-            if said is None:
+            offered = draw.below(2) == 1
+            wrong = shuffled(question.wrong, draw)[:CHOICES] if offered else []
+            said = self._answers(question, [question.answers, *wrong], ask, draw)
+            if not said:
                 return None
-            answer, choices = said, []
-            if draw.below(2):
-                wrong = shuffled(question.wrong, draw)[:CHOICES]
-                others = [self.grammar.say("answer", key, values, draw) for values in wrong]
-                choices = shuffled([answer, *(other for other in others if other)], draw)
-            if len(set(choices)) < 2 or len(set(choices)) < len(choices):
-                choices = []
+            answer = said[0]
+            if len(said) > 1 and len(set(said)) == len(said):
+                choices = shuffled(said, draw)
         return Text.of(
             claim.tile_id, claim.dimension, "question-answer", answer,
             claim_ids=[claim.id], language=self.grammar.language,
             question=ask[0].upper() + ask[1:], topic=question.topic, choices=choices,
         )  # fmt: skip
+
+    def _answers(
+        self, question: Question, values: Sequence[Arguments], ask: str, draw: Draw
+    ) -> list[str]:
+        """Return answers of one form; what the question names in the question's words."""
+        if question.topic != "comparison":
+            return self.grammar.alike("answer", question.key, values, draw)
+        said = []
+        for value in values:
+            ways = self.grammar.wordings("answer", question.key, value)
+            echoes = [words for words in ways if f" {words}" in ask]
+            said.append(max(echoes, key=len, default=""))
+        return said if all(said) else []
 
     def _groundings(self, claims: Sequence[Claim], facts: Facts) -> Iterator[Text]:
         seen: set[tuple[tuple[int, ...], ...]] = set()
@@ -223,7 +235,7 @@ class Composer:
             for number, meant in enumerate(references_of(claim, facts)):
                 if meant.boxes in seen or len(seen) == self.config.groundings:
                     continue
-                draw = self._draw("grounding", claim.id, str(number))
+                draw = self._draw(f"grounding{number}", claim.id)
                 words = self.grammar.say("grounding", meant.key, meant.arguments, draw)
                 if words is None:
                     continue
@@ -233,17 +245,6 @@ class Composer:
                     claim_ids=[claim.id], language=self.grammar.language,
                     boxes_px=meant.boxes, masks_rle=meant.masks,
                 )  # fmt: skip
-
-
-def spread(claims: Sequence[Claim]) -> Iterator[Claim]:
-    """Yield claims of all dimensions by turns, the summary's first, others in the chain's order."""
-    queues: dict[str, list[Claim]] = {"summary": []}
-    for claim in claims:
-        queues.setdefault(claim.dimension, []).append(claim)
-    for place in range(max(map(len, queues.values()))):
-        for queue in queues.values():
-            if place < len(queue):
-                yield queue[place]
 
 
 def varied(questions: Sequence[Question], draws: Callable[[str], Draw]) -> Iterator[Question]:

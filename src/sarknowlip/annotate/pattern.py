@@ -7,7 +7,8 @@ A pattern is text with
 - `{argument}`: one of the ways to say a value, in the first of its word's forms;
 - `{argument.2}`: in the second form; `{argument:table}`: by the words of another table;
 - `{count#ship#ships}`: a number and the noun in the form that agrees with it;
-- `{count*kind}`: a number and another argument's word in the form that agrees with it.
+- `{count*kind}`: a number and another argument's word in the form that agrees with it;
+- `~ `: where an adverb may stand that tells how certain a clause is (`annotate.sentence`).
 
 It is compiled to lines: sequences of segments, each a set of literal strings or a slot.
 Alternatives that hold slots become lines of their own; all others are multiplied out, so that
@@ -27,12 +28,18 @@ from sarknowlip.core.errors import ConfigError
 MOST_WORDINGS = 20_000
 """Literal alternatives of one segment; more than that is a mistake of the pattern's author."""
 
+MOST_JOINED = 2_000
+"""Literal alternatives of two neighbours that are multiplied out when sentences are made."""
+MARK = "~ "
+
 _PIECE = re.compile(r"\[|\]|\||\{[^{}]*\}|[^\[\]|{}]+")
 _MACRO = re.compile(r"<(\w+)>")
 _SLOT = re.compile(
     r"\{(?P<name>\w+)(?::(?P<table>\w+))?(?:\.(?P<form>\d))?"
     r"(?:\*(?P<noun>\w+))?(?:#(?P<one>[^#}]*)#(?P<many>[^#}]*))?\}"
 )
+_SPREAD = 0x9E3779B97F4A7C15F39CC0605CEDC835
+"""Odd number whose bits look random: 2¹²⁸ over the golden ratio (Knuth, TAOCP 3, 6.4)."""
 _BEFORE_MARK = re.compile(r" +(?=[,.;:?!])")
 
 
@@ -45,6 +52,7 @@ class Slot(NamedTuple):
         form: Which form of the word, from 1.
         noun: Argument whose word follows a number, "" for none.
         nouns: Singular and plural that follow a number, or none.
+        capital: Whether it begins with a capital.
     """
 
     name: str
@@ -52,6 +60,7 @@ class Slot(NamedTuple):
     form: int = 1
     noun: str = ""
     nouns: tuple[str, ...] = ()
+    capital: bool = False
 
 
 class Literals(tuple[str, ...]):
@@ -63,6 +72,9 @@ class Literals(tuple[str, ...]):
 Segment = Literals | Slot
 Say = Callable[[Slot], Sequence[str]]
 """Gives all ways to say what belongs into a slot."""
+Values = Mapping[str, str | int | float | bool]
+Reader = Callable[[Values], Sequence[str]]
+"""Gives all ways to say what belongs into one slot, from the arguments of a claim."""
 SlotEnds = Callable[[Slot, Iterable[int]], set[int]]
 """Gives where a slot's content may end that begins at one of the starts."""
 
@@ -71,7 +83,7 @@ class Line:
     """One sequence of segments.
 
     Args:
-        segments: Literals and slots, no two literals side by side.
+        segments: Literals and slots.
 
     Attributes:
         names: Arguments it says.
@@ -91,20 +103,6 @@ class Line:
             else ((), frozenset[str]())
             for part in segments
         )
-
-    def render(self, say: Say, draw: Draw) -> str:
-        """Return one wording."""
-        state, said = draw.state, []
-        for part in self.segments:
-            options = part if part.__class__ is Literals else say(part)  # type: ignore[arg-type]
-            count = len(options)
-            if count > 1:
-                state, place = divmod(state, count)
-                said.append(options[place])
-            else:
-                said.append(options[0])
-        draw.state = state
-        return "".join(said)
 
     def wordings(self, say: Say) -> Iterable[str]:
         """Yield all wordings."""
@@ -130,6 +128,45 @@ class Line:
         return at
 
 
+class Bound:
+    """A line that knows how its slots are said.
+
+    Args:
+        line: The line.
+        reader: Gives the reader of a slot.
+
+    Attributes:
+        line: The line.
+    """
+
+    __slots__ = ("_parts", "line")
+
+    def __init__(self, line: Line, reader: Callable[[Slot], Reader]) -> None:
+        self.line = line
+        self._parts: tuple[Literals | Reader, ...] = tuple(
+            reader(part) if isinstance(part, Slot) else part for part in line.segments
+        )
+
+    def render(self, arguments: Values, draw: Draw) -> str:
+        """Return one wording."""
+        state, said = draw.state, []
+        for part in self._parts:
+            options = part if part.__class__ is Literals else part(arguments)  # type: ignore[operator]
+            count = len(options)
+            if count > 1:
+                state, place = divmod(state, count)
+                said.append(options[place])
+            else:
+                said.append(options[0])
+        draw.state = state
+        return "".join(said)
+
+    def wordings(self, arguments: Values) -> Iterable[str]:
+        """Yield all wordings, in an order that is the same for like values."""
+        parts = [p if isinstance(p, Literals) else p(arguments) for p in self._parts]
+        return map("".join, itertools.product(*parts))
+
+
 class Draw:
     """Choices that follow from identifiers: one digest, read as a mixed-radix number.
 
@@ -146,6 +183,24 @@ class Draw:
         raw = hashlib.blake2b("\x1f".join(key).encode()).digest()
         self.state = int.from_bytes(raw, "big")
 
+    @classmethod
+    def salted(cls, salt: int, identifier: str) -> Draw:
+        """Return choices that follow from one identifier, a digest in hexadecimal digits.
+
+        Args:
+            salt: Digest of what else they follow from, 64 bits; `Draw(…).below(1 << 64)`.
+            identifier: It is evenly spread already, so that it need not be hashed again.
+        """
+        draw = cls.__new__(cls)
+        draw.state = (int(identifier, 16) ^ salt) * _SPREAD >> 48
+        return draw
+
+    def copy(self) -> Draw:
+        """Return the same choices again."""
+        draw = Draw.__new__(Draw)
+        draw.state = self.state
+        return draw
+
     def one(self, options: Sequence[str]) -> str:
         """Return one of the options; equally likely, up to 2⁻⁵¹² a choice."""
         count = len(options)
@@ -158,6 +213,64 @@ class Draw:
         """Return a whole number from 0 up to `count`, exclusive."""
         self.state, place = divmod(self.state, count)
         return place
+
+
+def without_marks(line: Line) -> Line:
+    """Return a line without marks for adverbs."""
+    return Line([_unmarked(part) for part in line.segments])
+
+
+def marked_lines(line: Line, adverbs: Sequence[str]) -> list[Line]:
+    """Return a line with an adverb at one of its marks; none if it has no mark."""
+    found = []
+    for place, part in enumerate(line.segments):
+        marked = [text for text in part if MARK in text] if isinstance(part, Literals) else []
+        if marked:
+            said = Literals(t.replace(MARK, a + " ", 1) for t in marked for a in adverbs)
+            parts = [*line.segments]
+            parts[place] = said
+            found.append(without_marks(Line(parts)))
+    return found
+
+
+def framed(frame: Line, inner: Line) -> Line:
+    """Return a frame with the segments of a line in place of its slot."""
+    parts: list[Segment] = []
+    for part in frame.segments:
+        for new in (part,) if isinstance(part, Literals) else inner.segments:
+            last = parts[-1] if parts else None
+            if (
+                isinstance(new, Literals)
+                and isinstance(last, Literals)
+                and len(new) * len(last) <= MOST_JOINED
+            ):
+                parts[-1] = Literals(a + b for a in last for b in new)
+            else:
+                parts.append(new)
+    return Line(parts)
+
+
+def capitalised(line: Line) -> list[Line]:
+    """Return a line with a capital at its beginning; two if it may begin with its second part."""
+    if not line.segments:
+        return [line]
+    first, rest = line.segments[0], line.segments[1:]
+    if isinstance(first, Slot):
+        return [Line([first._replace(capital=True), *rest])]
+    said = Literals(capitalised_word(text) for text in first if text)
+    found = [Line([said, *rest])] if said else []
+    return found + (capitalised(Line(rest)) if "" in first and rest else [])
+
+
+def capitalised_word(text: str) -> str:
+    """Return a text with a capital first letter."""
+    return text[:1].upper() + text[1:]
+
+
+def _unmarked(part: Segment) -> Segment:
+    if isinstance(part, Slot):
+        return part
+    return Literals(dict.fromkeys(text.replace(MARK, "") for text in part))
 
 
 def choice_ends(text: str, starts: Iterable[int], options: Iterable[str]) -> set[int]:

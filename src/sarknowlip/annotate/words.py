@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Any
@@ -17,7 +17,15 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from sarknowlip.annotate.claim import Argument
-from sarknowlip.annotate.pattern import Line, Slot, compile_pattern
+from sarknowlip.annotate.pattern import (
+    Line,
+    Reader,
+    Slot,
+    Values,
+    capitalised_word,
+    compile_pattern,
+    without_marks,
+)
 from sarknowlip.core.config import Config
 from sarknowlip.core.errors import ConfigError
 
@@ -34,6 +42,9 @@ TABLES: dict[str, tuple[str, ...]] = {
 """Tables in which an argument's words are sought, where it has none of its own name."""
 UNITS = ("pct", "m", "km", "db", "deg", "ratio")
 """Last parts of names of arguments that are quantities; all other numbers are counts."""
+
+MOST_REMEMBERED = 1 << 14
+"""Values whose ways to say them are remembered, for each slot."""
 
 PROPER = ("name", "country")
 """Ends of names of arguments that are said as they are."""
@@ -83,7 +94,8 @@ class Lexicon(Config):
         macros: Pieces of patterns.
         frames: Patterns that make a clause a sentence, by certainty ("plain", "probable",
             "possible"), with `{clause}`.
-        links: Patterns that make a framed clause follow another in a paragraph, with `{sentence}`.
+        hedges: Adverbs that stand at the marks "~" of a clause, by certainty.
+        links: Patterns that make a sentence follow another in a paragraph, with `{sentence}`.
         sentences: For a predicate, patterns of clauses.
         phrases: The same for noun phrases.
         tags: The same for tags.
@@ -100,6 +112,7 @@ class Lexicon(Config):
     things: tuple[str, ...] = Field(min_length=1)
     macros: dict[str, str] = Field(default_factory=dict)
     frames: dict[str, tuple[str, ...]]
+    hedges: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     links: tuple[str, ...] = Field(min_length=1)
     sentences: dict[str, tuple[str, ...]] = Field(min_length=1)
     phrases: dict[str, tuple[str, ...]] = Field(default_factory=dict)
@@ -152,38 +165,75 @@ class Words:
         }
         self._things = self.compiled(lexicon.things)
         self._word = functools.lru_cache(1 << 12)(self._find_word)
-        self._number = functools.lru_cache(1 << 16, typed=True)(self._find_number)  # 10 is not 10.0
-        self._thing = functools.lru_cache(1 << 14)(self._find_thing)
+        self._readers: dict[Slot, Reader] = {}
 
-    def compiled(self, patterns: Iterable[str]) -> tuple[Line, ...]:
+    def compiled(self, patterns: Iterable[str], *, marked: bool = False) -> tuple[Line, ...]:
         """Return the lines of patterns.
+
+        Args:
+            patterns: Patterns.
+            marked: Whether marks for adverbs are kept.
 
         Raises:
             ConfigError: A pattern is malformed.
         """
-        return tuple(
+        lines = (
             line
             for pattern in patterns
             for line in compile_pattern(pattern, self.lexicon.macros)
         )  # fmt: skip
+        return tuple(lines if marked else map(without_marks, lines))
 
-    def ways(self, slot: Slot, arguments: Mapping[str, Argument]) -> Sequence[str]:
+    def ways(self, slot: Slot, arguments: Values) -> Sequence[str]:
         """Return all ways to say what belongs into a slot.
 
         Raises:
             KeyError: The lexicon has no words for the value.
         """
-        name = slot.name
-        value = arguments[name]
-        if len(name) == 1:
-            kind = arguments[name + "_kind"]
-            return self._thing(kind, arguments[name + "_name"], arguments[name + "_part"])
-        if value.__class__ is str:
-            if name.endswith(PROPER):
-                return (value,)
-            return self._word(slot, value)
-        noun = arguments[slot.noun] if slot.noun else None
-        return self._number(slot, value, noun)
+        return self.reader(slot)(arguments)
+
+    def reader(self, slot: Slot) -> Reader:
+        """Return what gives all ways to say what belongs into a slot; it remembers."""
+        if slot not in self._readers:
+            self._readers[slot] = self._thing_reader(slot) if len(slot.name) == 1 else (
+                self._value_reader(slot)
+            )  # fmt: skip
+        return self._readers[slot]
+
+    def _thing_reader(self, slot: Slot) -> Reader:
+        kind, name, part = (slot.name + end for end in ("_kind", "_name", "_part"))
+        known: dict[tuple[Argument, ...], Sequence[str]] = {}
+
+        def read(arguments: Values) -> Sequence[str]:
+            key = arguments[kind], arguments[name], arguments[part]
+            said = known.get(key)
+            if said is None:
+                said = self._find_thing(*map(str, key))
+                _remember(known, key, said := _begun(said, slot))
+            return said
+
+        return read
+
+    def _value_reader(self, slot: Slot) -> Reader:
+        name, noun, proper = slot.name, slot.noun, slot.name.endswith(PROPER)
+        known: dict[tuple[Argument | type, ...], Sequence[str]] = {}
+
+        def read(arguments: Values) -> Sequence[str]:
+            value = arguments[name]
+            if proper:
+                return (value if not slot.capital else capitalised_word(str(value)),)  # type: ignore[return-value]
+            key = (value, value.__class__, arguments[noun] if noun else "")  # 10 is not 10.0
+            said = known.get(key)
+            if said is None:
+                said = (
+                    self._word(slot, value)
+                    if isinstance(value, str)
+                    else self._find_number(slot, value, str(arguments[noun]) if noun else None)
+                )
+                _remember(known, key, said := _begun(said, slot))
+            return said
+
+        return read
 
     def values(self, argument: str) -> tuple[str, ...]:
         """Return the values that an argument's table has words for."""
@@ -257,6 +307,20 @@ class Words:
         if not found:
             raise KeyError(f"no pattern for a thing with {', '.join(sorted(told))}")
         return tuple(dict.fromkeys(found))
+
+
+def _begun(said: Sequence[str], slot: Slot) -> Sequence[str]:
+    """Return ways to say a value, at the beginning of a sentence without digits if possible."""
+    if not slot.capital:
+        return said
+    spelt = [words for words in said if not words[:1].isdigit()]
+    return tuple(map(capitalised_word, spelt or said))
+
+
+def _remember(known: dict[Any, Any], key: Any, said: Any) -> None:
+    if len(known) >= MOST_REMEMBERED:
+        known.clear()
+    known[key] = said
 
 
 def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
