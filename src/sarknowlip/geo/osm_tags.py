@@ -71,12 +71,14 @@ class ObjectRule(Config):
         values: Tag values.
         kind: Kind of object.
         largest_m: An outline wider than that is a whole site tagged as one object.
+        building: Whether it must be a building.
     """
 
     key: str
     values: tuple[str, ...]
     kind: str
     largest_m: float | None = None
+    building: bool = False
 
 
 class _Keyed(Protocol):
@@ -119,7 +121,7 @@ class TagRules(Config):
     @functools.cached_property
     def point_keys(self) -> tuple[str, ...]:
         """All keys that make a point an object."""
-        return tuple(sorted({rule.key for rule in self.objects}))
+        return tuple(sorted({rule.key for rule in self.objects if not rule.building}))
 
     def area(self, tags: Tags) -> AreaRule | None:
         """Return what an area is."""
@@ -131,7 +133,8 @@ class TagRules(Config):
 
     def object(self, tags: Tags) -> ObjectRule | None:
         """Return which single object a feature is."""
-        return _first(self._object_index, tags)
+        index = self._object_index if is_set(tags, "building") else self._bare_index
+        return _first(index, tags)
 
     def width(self, tags: Tags, rule: LineRule) -> float:
         """Return the width of a way, metres: tagged, by its lanes, or by its class."""
@@ -160,6 +163,10 @@ class TagRules(Config):
     @functools.cached_property
     def _object_index(self) -> dict[tuple[str, str], tuple[int, ObjectRule]]:
         return _index(self.objects)
+
+    @functools.cached_property
+    def _bare_index(self) -> dict[tuple[str, str], tuple[int, ObjectRule]]:
+        return _index([rule for rule in self.objects if not rule.building])
 
 
 @functools.cache

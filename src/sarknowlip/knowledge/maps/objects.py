@@ -20,6 +20,9 @@ ELONGATED = 1.5
 _JOINT_M = 1.0
 """Ways over one bridge have decks that lie no farther apart than twice this (chosen)."""
 
+_SHORTEST_BRIDGE_M = 5.0
+"""Planks over ditches are left out (chosen)."""
+
 
 @dataclass(frozen=True)
 class MapObject:
@@ -107,7 +110,9 @@ def _bridges(ground: TileMap, rows: npt.NDArray[np.intp]) -> Iterator[MapObject]
         members = np.sort(member[deck == number])
         names = sorted({n for n in ground.columns["name"][rows[members]] if n})
         shape = shapely.buffer(outline, -_JOINT_M, join_style="mitre")
-        yield _described(ground, UNMAPPED, shape, names[0] if names else "", (None, None))
+        thing = _described(ground, UNMAPPED, shape, names[0] if names else "", (None, None))
+        if (thing.length or 0.0) >= _SHORTEST_BRIDGE_M:
+            yield thing
 
 
 def _heights(ground: TileMap) -> npt.NDArray[np.float64]:

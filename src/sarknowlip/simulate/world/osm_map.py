@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import shapely
+import shapely.ops
 from shapely.geometry.base import BaseGeometry
 
 from sarknowlip.core.progress import Progress
@@ -121,6 +122,7 @@ def _regions(regions: Regions) -> list[_Row]:
             for part in shapely.get_parts(shape):
                 middle = middle_line(part)
                 width = part.area / max(middle.length, 1e-9)
+                middle = _without_ends(middle, width / 2.0)
                 found.append(({**LINE_TAGS[function], "width": f"{width:.1f}"}, middle))
     return found
 
@@ -161,8 +163,7 @@ def middle_line(strip: shapely.Polygon) -> shapely.LineString:
     """Return the line along the middle of a long, narrow polygon.
 
     Its rim is parted where two of its points are farthest apart, and the halves are averaged. It
-    ends at the ends of the polygon: 3 % longer in all than the lines that a 5 km city's roads were
-    drawn along, which have round ends.
+    ends at the ends of the polygon.
     """
     rim = shapely.get_coordinates(strip.exterior)[:-1]
     first = _farthest(rim, rim.mean(axis=0))
@@ -173,6 +174,13 @@ def middle_line(strip: shapely.Polygon) -> shapely.LineString:
     there, back = rolled[: cut + 1], rolled[cut:][::-1]
     halves = [_resampled(side) for side in (there, back)]
     return shapely.simplify(shapely.LineString((halves[0] + halves[1]) / 2), 0.1)
+
+
+def _without_ends(line: shapely.LineString, reach: float) -> shapely.LineString:
+    """Return a line less so many metres at either end, where strips are drawn with round ends."""
+    if line.length <= 4.0 * reach:
+        return line
+    return shapely.ops.substring(line, reach, line.length - reach)
 
 
 def _farthest(points: npt.NDArray[Any], place: npt.NDArray[Any]) -> int:
