@@ -195,9 +195,13 @@ class Words:
     def reader(self, slot: Slot) -> Reader:
         """Return what gives all ways to say what belongs into a slot; it remembers."""
         if slot not in self._readers:
-            self._readers[slot] = self._thing_reader(slot) if len(slot.name) == 1 else (
-                self._value_reader(slot)
+            make = (
+                self._thing_reader if len(slot.name) == 1
+                else _proper_reader if slot.name.endswith(PROPER)
+                else self._counted_reader if slot.noun
+                else self._value_reader
             )  # fmt: skip
+            self._readers[slot] = make(slot)
         return self._readers[slot]
 
     def _thing_reader(self, slot: Slot) -> Reader:
@@ -214,23 +218,37 @@ class Words:
 
         return read
 
+    def _counted_reader(self, slot: Slot) -> Reader:
+        name, noun = slot.name, slot.noun
+        known: dict[tuple[Argument, Argument], Sequence[str]] = {}
+
+        def read(arguments: Values) -> Sequence[str]:
+            key = arguments[name], arguments[noun]
+            said = known.get(key)
+            if said is None:
+                said = _begun(self._find_number(slot, key[0], str(key[1])), slot)  # type: ignore[arg-type]
+                _remember(known, key, said)
+            return said
+
+        return read
+
     def _value_reader(self, slot: Slot) -> Reader:
-        name, noun, proper = slot.name, slot.noun, slot.name.endswith(PROPER)
-        known: dict[tuple[Argument | type, ...], Sequence[str]] = {}
+        name = slot.name
+        reals: dict[Argument, Sequence[str]] = {}
+        others: dict[Argument, Sequence[str]] = {}
 
         def read(arguments: Values) -> Sequence[str]:
             value = arguments[name]
-            if proper:
-                return (value if not slot.capital else capitalised_word(str(value)),)  # type: ignore[return-value]
-            key = (value, value.__class__, arguments[noun] if noun else "")  # 10 is not 10.0
-            said = known.get(key)
+            known = reals if value.__class__ is float else others  # 10 is not said as 10.0
+            said = known.get(value)
             if said is None:
                 said = (
                     self._word(slot, value)
                     if isinstance(value, str)
-                    else self._find_number(slot, value, str(arguments[noun]) if noun else None)
+                    else self._find_number(slot, value, None)
                 )
-                _remember(known, key, said := _begun(said, slot))
+                said = _begun(said, slot)
+                _remember(known, value, said)
             return said
 
         return read
@@ -307,6 +325,13 @@ class Words:
         if not found:
             raise KeyError(f"no pattern for a thing with {', '.join(sorted(told))}")
         return tuple(dict.fromkeys(found))
+
+
+def _proper_reader(slot: Slot) -> Reader:
+    name = slot.name
+    if slot.capital:
+        return lambda arguments: (capitalised_word(str(arguments[name])),)
+    return lambda arguments: (str(arguments[name]),)
 
 
 def _begun(said: Sequence[str], slot: Slot) -> Sequence[str]:
