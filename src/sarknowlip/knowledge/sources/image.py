@@ -13,11 +13,13 @@ from typing import ClassVar
 
 import numpy as np
 from pyproj import Geod
+from scipy.ndimage import binary_dilation
 
 from sarknowlip.geo.grid import ground_sample_distance, lonlat_of_pixels
 from sarknowlip.knowledge.cfar import CfarConfig, Detections, detect
 from sarknowlip.knowledge.clusters import join_fragments
 from sarknowlip.knowledge.evidence import Box, Evidence
+from sarknowlip.knowledge.lines import Line, find_lines
 from sarknowlip.knowledge.looks import equivalent_looks, texture_variation
 from sarknowlip.knowledge.masks import encode_mask, mask_box
 from sarknowlip.knowledge.relative import Tones, tell_tones
@@ -33,6 +35,12 @@ SHIP_SURE = 0.8
 """Confidence that what stands alone on water is a ship; our own estimate."""
 CALM_IS_WATER = 0.75
 """Confidence that calm ground of an image without absolute levels is water; our own estimate."""
+LENGTH_SURE = 0.85
+"""Confidence that a length freed from blur is right within a quarter; our own estimate."""
+LINE_SURE = 0.8
+"""Confidence that a road, shore, quay or edge of ground runs where a line is told."""
+BESIDE_PX = 4
+"""What is nearer to a bright target does not count as ground."""
 LEAST_SURFACE_PX = 64
 """A surface smaller than this has no mean of its own."""
 
@@ -49,7 +57,7 @@ class ImageSource:
     name: ClassVar[str] = "image"
     looks_at: ClassVar[str] = "pixels"
     attribution: ClassVar[str] = ""
-    version = "2"
+    version = "3"
 
     def __init__(
         self,
@@ -87,23 +95,34 @@ class ImageSource:
         if looks is not None:
             facts.add("image", "looks", looks, "looks", confidence=0.8)
         _backscatter(facts, tile, power, valid)
-        variation = texture_variation(power[channel], valid, looks or 1.0)
-        facts.add("image", "texture_variation", variation, "1")
         gsd = math.sqrt(gsd_m[0] * gsd_m[1])
+        alarms = detect(power[channel], valid, looks or 1.0, gsd, self.cfar)
+        detections = join_fragments(alarms, gsd)
+        ground = valid & ~binary_dilation(alarms.labels > 0, iterations=BESIDE_PX)
+        variation = texture_variation(
+            power[channel], ground if ground.any() else valid, looks or 1.0
+        )
+        facts.add("image", "texture_variation", variation, "1")
         surfaces = map_surfaces(tile, looks or 1.0)
         if surfaces is None:
-            tones = tell_tones(power[channel], valid, gsd)
-            _populations(facts, tones)
+            tones = tell_tones(power[channel], ground, gsd, looks or 1.0)
+            _populations(facts, tones, valid)
             water, like_water = tones.calm, CALM_IS_WATER
         else:
             _surfaces(facts, surfaces, power, names, valid)
             water, like_water = surfaces.masks["water"], 1.0
-        alarms = detect(power[channel], valid, looks or 1.0, gsd, self.cfar)
-        detections = join_fragments(alarms, gsd)
-        targets = measure_targets(tile, power[channel], detections, gsd_m, water)
+        targets = measure_targets(
+            tile,
+            power[channel],
+            detections,
+            gsd_m,
+            water,
+            resolution_m=_resolution(tile.acquisition),
+        )
         # The chance that speckle alone raised none of the alarms.
         sure = math.exp(-self.cfar.pfa * float(valid.sum()))
         _targets(facts, targets, detections, self.listed, sure=sure, like_water=like_water)
+        _lines(facts, tile, find_lines(power[channel], valid, looks or 1.0))
         return facts.found
 
 
@@ -145,6 +164,12 @@ class _Facts:
                 mask_rle=None if mask is None else encode_mask(mask),
             )
         )
+
+
+def _resolution(acquisition: Acquisition) -> float | None:
+    """Return the coarser half-power width of range and azimuth, metres, if both are known."""
+    widths = acquisition.resolution_range, acquisition.resolution_azimuth
+    return None if widths[0] is None or widths[1] is None else max(widths[0], widths[1])
 
 
 def _bearing_of_up(tile: TileImage) -> float | None:
@@ -216,9 +241,13 @@ def _surfaces(
                 facts.add(surface, f"mean_{name}", mean, "dB", confidence=sure)
 
 
-def _populations(facts: _Facts, tones: Tones) -> None:
-    """Add the two populations of pixels of an image whose levels mean nothing absolute."""
+def _populations(facts: _Facts, tones: Tones, valid: Mask) -> None:
+    """Add the populations of pixels and the calm ground of an image without absolute levels."""
     facts.add("populations", "count", 1 if tones.two is None else 2, "count", confidence=0.7)
+    facts.add(
+        "calm_ground", "share", float(tones.calm.sum() / valid.sum()), "share",
+        confidence=CALM_IS_WATER, mask=tones.calm if tones.calm.any() else None,
+    )  # fmt: skip
     if tones.two is None:
         return
     dark, bright = tones.two.mean
@@ -255,6 +284,11 @@ def _targets(
         ):
             if math.isfinite(value):  # a target in a corner may have no ring to stand out from
                 facts.add(subject, predicate, value, unit, box=target.box, confidence=sure)
+        if target.resolved_m is not None:
+            facts.add(
+                subject, "resolved_length", target.resolved_m, "m", box=target.box,
+                confidence=LENGTH_SURE,
+            )  # fmt: skip
         if target.orientation_deg is not None:
             facts.add(
                 subject, "orientation", target.orientation_deg, "deg", box=target.box,
@@ -266,6 +300,32 @@ def _targets(
                 label="ship candidate" if target.is_ship_candidate else "not alone on water",
                 confidence=SHIP_SURE * like_water, mask=mask,
             )  # fmt: skip
+
+
+def _lines(facts: _Facts, tile: TileImage, lines: Sequence[Line]) -> None:
+    """Add place, length, bearing and contrast of lines that have a place on Earth."""
+    rows, columns = tile.valid.shape
+    for number, line in enumerate(lines):
+        across, down = (np.array(pair) for pair in zip(line.start, line.end, strict=True))
+        lon, lat = lonlat_of_pixels(tile.geobox, across, down)
+        if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
+            continue
+        azimuth, _, length = Geod(ellps="WGS84").inv(lon[0], lat[0], lon[1], lat[1])
+        half = line.width_px / 2
+        box = (
+            max(0, math.floor(across.min() - half)),
+            max(0, math.floor(down.min() - half)),
+            min(columns, math.ceil(across.max() + half)),
+            min(rows, math.ceil(down.max() + half)),
+        )
+        for predicate, value, unit in (
+            ("column", float(across.mean()), "px"),
+            ("row", float(down.mean()), "px"),
+            ("length", float(length), "m"),
+            ("orientation", float(azimuth) % 180.0, "deg"),
+            ("contrast", line.contrast_db, "dB"),
+        ):
+            facts.add(f"line/{number:02d}", predicate, value, unit, box=box, confidence=LINE_SURE)
 
 
 def _mean_db(power: Floats) -> float | None:
