@@ -48,14 +48,14 @@ VOCABULARY: list[tuple[str, dict[str, tuple[str, ...]]]] = [
         },
     ),
     ("populations", {"count": ("count",), "separation": ("1",), "contrast": ("dB",)}),
-    ("dark_population", {"share": ("share",)}),
+    ("dark_population|calm_ground", {"share": ("share",)}),
     ("targets|ships", {"count": ("count",)}),
     (
         r"target/\d\d",
         {
             "column|row": ("px",),
             "longitude|latitude|orientation": ("deg",),
-            "length|width": ("m",),
+            "length|width|resolved_length": ("m",),
             "peak": LEVELS,
             "contrast": ("dB",),
             "water_beside": ("share",),

@@ -2,9 +2,10 @@
 
 Power averaged over about 30 m, at least 5 × 5 pixels, shows two populations or one (see `mixture`).
 Calm ground is the darker of two that lie `LEAST_CONTRAST_DB` apart, or the whole of an image whose
-means over about 60 m vary by no more than `UNIFORM_DB`, as open sea does. Bare fields, runways and
-shadow can look as calm: what is said of calm ground as water is less sure than with absolute
-levels. Both limits are our own choice.
+means over about 60 m vary by no more than `UNIFORM_DB`, as open sea does, if it varies below its
+speckle by no more than `SMOOTH`, as woods and towns do. Bare fields, runways and shadow can look as
+calm: what is said of calm ground as water is less sure than with absolute levels. Leave bright
+targets out. All limits are our own choice, `SMOOTH` on a simulated world (Marseille, seed 12).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sarknowlip.knowledge.constants import constants
+from sarknowlip.knowledge.looks import texture_variation
 from sarknowlip.knowledge.mixture import Mixture, fit_mixture
 from sarknowlip.knowledge.surface import is_bimodal
 from sarknowlip.knowledge.windows import Floats, Mask, box_mean, to_db
@@ -23,6 +25,9 @@ MEAN_HALF, BROAD_HALF = (2, 10), (5, 20)
 """Least and greatest half widths of the windows, pixels."""
 UNIFORM_DB = 3.0
 LEAST_CONTRAST_DB = 3.0
+SMOOTH = 0.45
+LEAST_PX = 64
+"""Less calm ground than that is none."""
 
 
 @dataclass(frozen=True)
@@ -38,22 +43,28 @@ class Tones:
     calm: Mask
 
 
-def tell_tones(power: Floats, valid: Mask, gsd_m: float) -> Tones:
+def tell_tones(power: Floats, valid: Mask, gsd_m: float, looks: float = 1.0) -> Tones:
     """Return the tones of an image.
 
     Args:
         power: Linear power, any scale, shape (rows, columns).
         valid: Pixels that count.
         gsd_m: Pixel size on the ground, metres.
+        looks: Equivalent number of looks.
     """
     half = int(np.clip(round(MEAN_M / 2 / gsd_m), *MEAN_HALF))
     smooth = to_db(box_mean(power, valid, half))
     mixture = fit_mixture(smooth[valid & np.isfinite(smooth)])
     if mixture is not None and is_bimodal(mixture, constants()):
         apart = mixture.mean[1] - mixture.mean[0] >= LEAST_CONTRAST_DB
-        calm = valid & (smooth < mixture.threshold) if apart else np.zeros_like(valid)
-        return Tones(mixture, calm)
-    half = int(np.clip(round(BROAD_M / 2 / gsd_m), *BROAD_HALF))
-    broad = to_db(box_mean(power, valid, half))[valid]
-    low, high = np.percentile(broad[np.isfinite(broad)], (5, 95))
-    return Tones(None, valid if high - low <= UNIFORM_DB else np.zeros_like(valid))
+        calm = valid & (smooth < mixture.threshold) & apart
+    else:
+        mixture = None
+        half = int(np.clip(round(BROAD_M / 2 / gsd_m), *BROAD_HALF))
+        broad = to_db(box_mean(power, valid, half))[valid]
+        broad = broad[np.isfinite(broad)]
+        low, high = np.percentile(broad, (5, 95)) if broad.size else (0.0, np.inf)
+        calm = valid & (high - low <= UNIFORM_DB)
+    if np.count_nonzero(calm) < LEAST_PX or texture_variation(power, calm, looks) > SMOOTH:
+        calm = np.zeros_like(valid)
+    return Tones(mixture, calm)
