@@ -2,7 +2,7 @@
 
     python benchmarks/measure_annotations.py OUT [--workers N] > annotations.csv
 
-Three cities with seeds used nowhere else, two sensors, tiles judged against the worlds' truth, twice:
+Three cities with seeds used nowhere else, two sensors, tiles judged against the truth, twice:
 with the world's map, land cover and heights as knowledge sources, and with the image alone. OUT
 keeps products, corpora and annotations; run again, it goes on.
 """

@@ -36,6 +36,7 @@ from sarknowlip.corpus.split import SplitConfig
 from sarknowlip.corpus.stats import corpus_stats
 from sarknowlip.corpus.validate import validate
 from sarknowlip.geo.grid import GridConfig, circular_centre
+from sarknowlip.knowledge.sources import SourceOptions
 from sarknowlip.pipeline.report import Findings, Step, write_report
 from sarknowlip.sar.product import SarProduct
 from sarknowlip.sar.sensors import find_products, open_product
@@ -55,7 +56,7 @@ CITIES = ("Venice", "Rotterdam", "Lagos", "Mumbai", "Shanghai", "Buenos Aires")
 """Where simulated scenes lie if there is no input."""
 SIMULATED_KM = 6.0
 """Edge of their worlds."""
-CORPUS = "corpus"
+SIMULATED, CORPUS = "simulated", "corpus"
 TILE_PX = (256, 128, 64)
 WANTED_TILES = 96
 """The largest tile that is expected to give so many is taken, else the smallest."""
@@ -69,7 +70,7 @@ class QuickstartReport(Config):
     Attributes:
         report: HTML file.
         tiles: Tiles in the corpus.
-        texts: Sentences about them.
+        texts: Texts about them.
         claim_precision: Share of claims that hold; None if there is none.
         problems: What corpus validation found.
         seconds: Wall-clock time of all stages.
@@ -131,20 +132,21 @@ def quickstart(
     with bar("validate") as progress:
         checked = validate(corpus, progress)
     clock.done("validate", f"{checked.tiles} tiles, {len(checked.problems)} problems")
+    recipe = AnnotateConfig(options=_knowledge(source, out))
     with bar("annotate") as progress:
-        said = annotate(corpus, AnnotateConfig(), workers=_workers(), progress=progress)
+        said = annotate(corpus, recipe, workers=_workers(), progress=progress)
     annotations = annotation_folder(corpus, said.version)
-    outcome = f"{said.evidence} facts, {sum(said.claims.values())} claims, {said.texts} sentences"
+    outcome = f"{said.evidence} facts, {sum(said.claims.values())} claims, {said.texts} texts"
     clock.done("annotate", f"{outcome}, {said.distinct_texts} of them distinct")
     with bar("verify") as progress:
-        verdict = verify(corpus, said.version, progress)
+        verdict = verify(corpus, said.version, progress, workers=_workers())
     clock.done("verify", _verdict(verdict))
-    recipe = training or RECIPES["tiny"]()
-    run = _train(recipe, corpus, built, annotations, clock=clock, bar=bar)
+    run = _train(training or RECIPES["tiny"](), corpus, built, annotations, clock=clock, bar=bar)
     bench, note = _bench(built, run, out, clock, bar)
     report = out / "report.html"
     findings = Findings(
         source=_origin(source, products),
+        knowledge=_rests_on(source),
         corpus=corpus,
         annotations=annotations,
         stats=corpus_stats(corpus),
@@ -171,7 +173,7 @@ def quickstart(
 def _products(source: Path | None, out: Path, clock: _Clock, bar: Bar) -> list[Path]:
     if source is None:
         with bar("simulate") as progress:
-            paths = _simulated(out / "simulated", progress)
+            paths = _simulated(out / SIMULATED, progress)
         area = len(paths) * SIMULATED_KM**2
         clock.done("simulate", f"{len(paths)} Sentinel-1 products of {area:.0f} km² in all")
         return paths
@@ -200,6 +202,21 @@ def _simulated(out: Path, progress: Progress) -> list[Path]:
         paths.extend(made.products)
     progress(len(CITIES), len(CITIES), "")
     return paths
+
+
+def _knowledge(source: Path | None, out: Path) -> SourceOptions:
+    """Return what is known beside the pixels: of simulated cities their maps and rasters."""
+    if source is not None:
+        return SourceOptions()
+    folders = [
+        out / SIMULATED / WorldConfig(city=city, seed=number).place.slug / "truth" / "1"
+        for number, city in enumerate(CITIES)
+    ]
+    return SourceOptions(
+        osm=tuple(folder / "map.parquet" for folder in folders),
+        landcover=tuple(folder / "landcover.tif" for folder in folders),
+        dem=tuple(folder / "dem.tif" for folder in folders),
+    )
 
 
 def _build(
@@ -302,10 +319,10 @@ def _verification(verdict: VerifyReport) -> dict[str, str]:
     values = {
         "facts": f"{verdict.evidence.total:,}",
         "claims": f"{sum(part.total for part in verdict.claims.values()):,}",
-        "sentences": f"{verdict.texts.total:,}",
+        "texts": f"{verdict.texts.total:,}",
     }
     if verdict.claim_precision is not None:
-        values["of claims derived again from the pixels"] = f"{verdict.claim_precision:.1%}"
+        values["of claims derived again"] = f"{verdict.claim_precision:.1%}"
     return values
 
 
@@ -316,6 +333,15 @@ def _origin(source: Path | None, products: Sequence[Path]) -> str:
             "modelled scattering, invented cities. No real radar image."
         )
     return f"{len(products)} product{'' if len(products) == 1 else 's'} in {source}."
+
+
+def _rests_on(source: Path | None) -> str:
+    if source is None:
+        return (
+            "the image, a gazetteer, and the maps, land cover and heights of the invented cities, "
+            "given as if they had been mapped"
+        )
+    return "the image and a gazetteer; `sarknowlip annotate` takes maps, land cover and heights"
 
 
 def _workers() -> int:

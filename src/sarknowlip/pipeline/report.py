@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,8 @@ SCENES = 8
 """Scenes whose pictures are shown."""
 SAMPLES = 6
 """Tiles shown with evidence and text."""
+SHOWN = 2
+"""Sentences of one dimension shown of a tile."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Findings:
 
     Attributes:
         source: Where the pixels are from, one line.
+        knowledge: What the texts rest on, in a few words.
         corpus: Corpus folder.
         annotations: Folder of the text version shown.
         stats: Counts of the corpus.
@@ -61,6 +64,7 @@ class Findings:
     """
 
     source: str
+    knowledge: str
     corpus: Path
     annotations: Path
     stats: CorpusStats
@@ -120,11 +124,6 @@ def _samples(
     samples = []
     for record in chosen:
         image = catalog.image(record)
-        boxes = [
-            row["bbox_px"]
-            for row in tables["evidence"]
-            if row["tile_id"] == record.id and row["bbox_px"] is not None
-        ]
         claims = [
             {
                 **claim,
@@ -138,12 +137,32 @@ def _samples(
             {
                 "record": record,
                 "picture": _data_uri(tile_picture(image), "image/png"),
-                "boxes": sorted({tuple(box) for box in boxes}),
                 "claims": claims,
-                "texts": [row for row in tables["texts"] if row["tile_id"] == record.id],
+                **_shown([row for row in tables["texts"] if row["tile_id"] == record.id]),
             }
         )
     return samples
+
+
+def _shown(texts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the texts of a tile that are shown: its paragraph, and the first of other levels."""
+
+    def first(level: str, most: int) -> list[Mapping[str, Any]]:
+        told: Counter[str] = Counter()
+        picked = []
+        for text in texts:
+            told[text["dimension"]] += text["level"] == level
+            if text["level"] == level and told[text["dimension"]] <= most:
+                picked.append(text)
+        return picked
+
+    return {
+        "total": len(texts),
+        "paragraphs": first("paragraph", 1),
+        "sentences": first("sentence", SHOWN),
+        "questions": first("question-answer", 1),
+        "groundings": first("grounding", 1),
+    }
 
 
 def _spread_by_water(records: Sequence[TileRecord], evidence: Path) -> list[TileRecord]:
