@@ -28,7 +28,7 @@ from scipy.stats import f as f_distribution
 from sarknowlip.knowledge.windows import Floats, Mask
 
 FALSE_LINES = 0.05
-"""Expected number in a tile of pure speckle, as a bound: tests overlap, and both sides must pass."""
+"""Bound of the number expected in a tile of pure speckle: tests overlap, both sides must pass."""
 LENGTHS = (16, 32, 64)
 FACTORS = (1, 2, 4)
 """Sides of the squares over which power is averaged first: lines of 3, 6 and 12 pixels width."""
@@ -88,11 +88,15 @@ def find_lines(
             break
         best = beams[0]
         factor, sign = int(best[5]), int(best[6])
-        line = _fitted(images[factor], best[:4], (factor, sign, float(best[7])))
+        line = _fitted(images[factor], best[:4], factor, sign)
         if line is not None and not any(_same(line, other) for other in lines):
             lines.append(line)
-        told = best[:4] if line is None else np.array([*line.start, *line.end]) - 0.5
-        beams = beams[1:][~_along(beams[1:, :4], told, STRIP * factor)]
+        if line is None:
+            drop = _along(beams[1:, :4], best[:4], factor)
+        else:
+            told = np.array([*line.start, *line.end]) - 0.5
+            drop = _along(beams[1:, :4], told, STRIP * factor)
+        beams = beams[1:][~drop]
     lines.sort(key=lambda line: -abs(line.contrast_db) * line.length_px)
     return lines[:most]
 
@@ -107,10 +111,10 @@ def _averaged(image: npt.NDArray[np.float32], factor: int) -> npt.NDArray[np.flo
 def _beams(image: npt.NDArray[np.float32], looks: float, factor: int) -> Floats:
     """Return the strips that exceed the threshold, one a row.
 
-    Columns: x0, y0, x1, y1 in pixels of the tile; logarithm of the ratio over its threshold; factor;
-    sign of the contrast; threshold as a ratio.
+    Columns: x0, y0, x1, y1 in pixels of the tile; logarithm of the ratio over its threshold;
+    factor; sign of the contrast.
     """
-    found = [np.empty((0, 8))]
+    found = [np.empty((0, 7))]
     tests = 16.0 * len(LENGTHS) * len(FACTORS) * 2.0 * image.size * factor**2
     for view in range(4):
         seen = image.T if view & 1 else image
@@ -120,9 +124,7 @@ def _beams(image: npt.NDArray[np.float32], looks: float, factor: int) -> Floats:
             law = math.log(float(f_distribution.isf(FALSE_LINES / tests, cells, cells)))
             hits = _exceeding(sums, law, 2.0 / math.sqrt(cells))
             ends = _ends(hits, length, view, image.shape)
-            about = np.column_stack(
-                [hits[:, 3], np.full(len(hits), factor), hits[:, 4], hits[:, 5]]
-            )
+            about = np.column_stack([hits[:, 3], np.full(len(hits), factor), hits[:, 4]])
             found.append(np.hstack([(ends + 0.5) * factor - 0.5, about]))
     return np.concatenate(found)
 
@@ -165,11 +167,11 @@ def _exceeding(sums: npt.NDArray[np.float32], law: float, spread: float) -> Floa
         spread: Standard deviation of the logarithm of ratios there.
 
     Returns:
-        Columns: fall, row, start, logarithm over threshold, sign, threshold.
+        Columns: fall, row, start, logarithm over threshold, sign.
     """
     triple = sums[:, 2:] + sums[:, 1:-1] + sums[:, :-2]
     if triple.shape[1] <= 2 * OFFSET or not triple.shape[2]:
-        return np.empty((0, 6))
+        return np.empty((0, 5))
     above, middle, below = (
         triple[:, : -2 * OFFSET],
         triple[:, OFFSET:-OFFSET],
@@ -178,7 +180,7 @@ def _exceeding(sums: npt.NDArray[np.float32], law: float, spread: float) -> Floa
     sample = np.log(middle[::2, ::8, ::2] / above[::2, ::8, ::2])
     sample = np.abs(sample[np.isfinite(sample)])
     if not sample.size:
-        return np.empty((0, 6))
+        return np.empty((0, 5))
     law *= max(1.0, float(np.median(sample)) / 0.6745 / spread)
     found = []
     for sign in (1, -1):
@@ -197,7 +199,6 @@ def _exceeding(sums: npt.NDArray[np.float32], law: float, spread: float) -> Floa
                     start,
                     score / law,
                     np.full(len(fall), sign),
-                    np.full(len(fall), law),
                 ]
             )
         )
@@ -216,17 +217,15 @@ def _ends(hits: Floats, length: int, view: int, shape: tuple[int, int]) -> Float
     return np.column_stack(ends)
 
 
-def _fitted(
-    image: npt.NDArray[np.float32], ends: Floats, about: tuple[int, int, float]
-) -> Line | None:
+def _fitted(image: npt.NDArray[np.float32], ends: Floats, factor: int, sign: int) -> Line | None:
     """Return the line along a strip, None if it does not go on evenly.
 
     Args:
         image: Averaged power.
         ends: Of the strip, pixels of the tile.
-        about: Factor of averaging, sign of the contrast, logarithm of the threshold.
+        factor: Of averaging.
+        sign: Of the contrast.
     """
-    factor, sign, law = about
     segment = (ends + 0.5) / factor - 0.5
     for grow in (LENGTHS[1], 2 * LENGTHS[-1]):
         segment = _turned(image, segment, sign)
