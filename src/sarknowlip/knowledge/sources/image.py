@@ -23,6 +23,7 @@ from sarknowlip.knowledge.lines import Line, find_lines
 from sarknowlip.knowledge.looks import equivalent_looks, texture_variation
 from sarknowlip.knowledge.masks import encode_mask, mask_box
 from sarknowlip.knowledge.relative import Tones, tell_tones
+from sarknowlip.knowledge.shadow import look_vector, shadow_mask
 from sarknowlip.knowledge.sources import SourceOptions
 from sarknowlip.knowledge.surface import SURFACES, SurfaceMap, map_surfaces
 from sarknowlip.knowledge.targets import Target, measure_targets
@@ -37,6 +38,8 @@ CALM_IS_WATER = 0.75
 """Confidence that calm ground of an image without absolute levels is water; our own estimate."""
 LENGTH_SURE = 0.85
 """Confidence that a length freed from blur is right within a quarter; our own estimate."""
+SHADOW_SURE = 0.4
+"""Confidence of a share of shadow: own estimate; below half, so that texts don't tell it."""
 LINE_SURE = 0.8
 """Confidence that a road, shore, quay or edge of ground runs where a line is told."""
 BESIDE_PX = 4
@@ -122,6 +125,7 @@ class ImageSource:
         # The chance that speckle alone raised none of the alarms.
         sure = math.exp(-self.cfar.pfa * float(valid.sum()))
         _targets(facts, targets, detections, self.listed, sure=sure, like_water=like_water)
+        _shadow(facts, tile, power[channel], looks or 1.0, gsd)
         _lines(facts, tile, find_lines(power[channel], valid, looks or 1.0))
         return facts.found
 
@@ -185,12 +189,19 @@ def _bearing_of_up(tile: TileImage) -> float | None:
 
 def _viewing(facts: _Facts, acquisition: Acquisition) -> None:
     """Add where the radar looks, clockwise from true north, and how steeply, where known."""
-    heading, side = acquisition.heading, acquisition.observation_direction
-    if heading is not None and side is not None:
-        turn = 90.0 if side == "right" else -90.0
-        facts.add("image", "look_azimuth", (heading + turn) % 360.0, "deg")
+    look = _look_azimuth(acquisition)
+    if look is not None:
+        facts.add("image", "look_azimuth", look, "deg")
     if acquisition.incidence_angle is not None:
         facts.add("image", "incidence", acquisition.incidence_angle, "deg")
+
+
+def _look_azimuth(acquisition: Acquisition) -> float | None:
+    """Return the bearing in which the radar looks, degrees, None if unknown."""
+    heading, side = acquisition.heading, acquisition.observation_direction
+    if heading is None or side is None:
+        return None
+    return (heading + (90.0 if side == "right" else -90.0)) % 360.0
 
 
 def _backscatter(facts: _Facts, tile: TileImage, power: Floats, valid: Mask) -> None:
@@ -300,6 +311,21 @@ def _targets(
                 label="ship candidate" if target.is_ship_candidate else "not alone on water",
                 confidence=SHIP_SURE * like_water, mask=mask,
             )  # fmt: skip
+
+
+def _shadow(facts: _Facts, tile: TileImage, power: Floats, looks: float, gsd: float) -> None:
+    """Add the share of radar shadow if it is known where the radar looks."""
+    look, up = _look_azimuth(tile.acquisition), _bearing_of_up(tile)
+    if look is None or up is None:
+        return
+    mask = shadow_mask(power, tile.valid, looks, look_vector(look, up), gsd)
+    if mask is None:
+        return
+    share = float(mask.sum() / tile.valid.sum())
+    facts.add(
+        "image", "shadow_share", share, "share", confidence=SHADOW_SURE,
+        mask=mask if mask.any() else None,
+    )  # fmt: skip
 
 
 def _lines(facts: _Facts, tile: TileImage, lines: Sequence[Line]) -> None:
