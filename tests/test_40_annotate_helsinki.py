@@ -95,6 +95,9 @@ FALSE: list[tuple[str, Said]] = [
     # Names are those of the place.
     ("place_name", {"name": "Railway Square"}),
     ("place_name", {"name": "Senate Square"}),
+    # The concourse of the underground station; a street for people on foot.
+    ("place_name", {"name": "Kompassitaso"}),
+    ("named_region", {"name": "Keskuskatu"}),
     # A plank of 2 m in the garden is no bridge.
     ("object_count", {"kind": "bridge", "count": 2}),
     # The wrong way round.

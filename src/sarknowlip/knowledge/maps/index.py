@@ -37,7 +37,7 @@ from sarknowlip.knowledge.maps.rows import MapRow, is_coast, row_of
 from sarknowlip.knowledge.maps.runs import SortedRows
 from sarknowlip.knowledge.maps.shared import one_at_a_time
 
-METHOD = "3"
+METHOD = "4"
 """Changes with what an index holds."""
 
 ROW_GROUP = 2048

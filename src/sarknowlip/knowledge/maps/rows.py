@@ -67,7 +67,7 @@ def row_of(feature: Feature, rules: TagRules) -> MapRow | None:
     """
     tags = feature.tags
     row = MapRow(name=tags.get("name"))
-    if row.name and tags.get("place") in rules.places:
+    if row.name and tags.get("place") in rules.places and not underground(tags):
         row.place = tags["place"]
     if feature.shape == "line":
         _line(row, feature, rules)
@@ -122,6 +122,8 @@ def _area(row: MapRow, feature: Feature, rules: TagRules) -> None:
         return
     if shows_ground(tags, rule):
         row.function, row.order = rule.function, ORDER[rule.order]
+        if rule.key == "highway" and row.place is None and row.kind is None:
+            row.name = None  # that of a street
 
 
 def _object(row: MapRow, tags: Tags, rules: TagRules) -> None:
