@@ -29,7 +29,7 @@ from scipy.special import gammaincinv
 from sarknowlip.knowledge.windows import Mask, box_mean
 
 LARGEST_GSD_M = 3.0
-CONTRAST_DB = 6.0
+CONTRAST_DB = 9.0
 BRIGHT_DB = 3.0
 LONGEST_M = 120.0
 HIDDEN = 0.25
