@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from data.claims.make import tile_claims, tile_facts
-from sarknowlip.annotate.claim import Claim, Text
+from sarknowlip.annotate.claim import Argument, Claim, Text
 from sarknowlip.annotate.compose import LEVELS, Composer, TextConfig
 from sarknowlip.annotate.grammar import packaged_grammar
+from sarknowlip.annotate.pattern import Draw
 from sarknowlip.annotate.questions import TOPICS
 from sarknowlip.core.errors import ConfigError
 from sarknowlip.knowledge.evidence import Evidence
@@ -77,6 +78,9 @@ SWAPS = {
 }  # fmt: skip
 
 
+SIDES = ("length_m", "width_m")
+
+
 def corrupted(words: str, rng: random.Random) -> str | None:
     """Return words with one number, unit, side, name or kind changed so that they are false."""
     numbers = list(re.finditer(r"\d+(?:\.\d+)?", words))
@@ -119,6 +123,11 @@ def corruption(text: Text, rng: random.Random) -> Text | None:
     return None if words is None else changed(text, text=words)
 
 
+def is_square(claim: Claim) -> bool:
+    """Return whether a thing is as long as wide, so that it is true to swap the two."""
+    return "width_m" in claim.arguments and len({claim.arguments[k] for k in SIDES}) == 1
+
+
 def test_a_thousand_corruptions_are_rejected(tiles: list[Tile]) -> None:
     composer, rng = Composer(), random.Random(0)
     kinds: Counter[str] = Counter()
@@ -127,12 +136,100 @@ def test_a_thousand_corruptions_are_rejected(tiles: list[Tile]) -> None:
         level = rng.choice(LEVELS)
         text = rng.choice([text for text in texts if text.level == level])
         wrong = corruption(text, rng)
-        if wrong is None or wrong == text:
+        if (
+            wrong is None
+            or wrong == text
+            or any(map(is_square, (claims[k] for k in text.claim_ids)))
+        ):
             continue
         fault = composer.fault(wrong, claims, facts)
         assert fault is not None, (text, wrong, [claims[key] for key in text.claim_ids])
         kinds[text.level] += 1
     assert all(kinds[level] >= 20 for level in LEVELS), kinds
+
+
+NUMERALS = packaged_grammar().lexicon.numerals
+
+
+def altered(claim: Claim, name: str, value: Argument) -> Claim:
+    """Return a claim with another value of one argument."""
+    kept = {key: getattr(claim, key) for key in type(claim).model_fields}
+    for key in ("id", "arguments"):
+        kept.pop(key)
+    first = [kept.pop(key) for key in ("tile_id", "dimension", "predicate")]
+    return Claim.of(*first, claim.arguments | {name: value}, **kept)
+
+
+def others(claim: Claim, words: str = "") -> list[Claim]:
+    """Return claims that differ in one value: all words, or the numbers and names in a text."""
+    said: list[Argument] = [float(n) for n in re.findall(r"\d+(?:\.\d+)?", words)]
+    said += [NUMERALS.index(w) for w in re.findall(r"\w+", words) if w in NUMERALS[1:]]
+    said += [-n for n in said if not isinstance(n, str)]
+    numbers = {round(n * scale, 6) for n in said for scale in (1, 1000, 0.001)}
+    numbers |= {2.0, 10.0, 20.0, 25.0, 33.0, 34.0, 50.0, 67.0, 75.0, 80.0, 90.0}
+    lexicon, found = packaged_grammar().words, []
+    for name, value in claim.arguments.items():
+        if isinstance(value, int | float):
+            values: list[Argument] = [n for n in numbers if n != value]
+            values += [int(n) for n in numbers if n == int(n) and int(n) != value]
+        elif name.endswith(("name", "country")):
+            values = re.findall(r"[A-ZÀ-Ý][\w.'’-]*(?: [A-Z0-9]\w*)*", words)
+        else:
+            table = name.rpartition("_")[2] if name[1:2] == "_" else name
+            values = [] if len(name) == 1 else [v for v in lexicon.values(table) if v != value]
+        found += [altered(claim, name, other) for other in values if other != value]
+    return found
+
+
+def says(claim: Claim, words: str) -> bool:
+    try:
+        return len(words) in packaged_grammar().sentence_ends(claim, words, [0])
+    except KeyError:  # No words for such a value.
+        return False
+
+
+def test_a_thousand_other_values_are_told(tiles: list[Tile]) -> None:
+    """Each text is a wording of the claim with one other value, and of that claim alone."""
+    composer, rng, count = Composer(), random.Random(1), 0
+    grammar, predicates = packaged_grammar(), Counter[str]()
+    while count < 1000:
+        claims, facts, texts = rng.choice(tiles)
+        text = rng.choice([text for text in texts if text.level == "sentence"])
+        claim = claims[text.claim_ids[0]]
+        number = next((v for v in claim.arguments.values() if isinstance(v, int | float)), 1)
+        choices = others(claim, f"{abs(number) + 3:g} {abs(number) + 40:g} Otherton")
+        if not choices:
+            continue
+        other = rng.choice(choices)
+        try:
+            words = grammar.sentence(other, Draw(other.id))
+        except (KeyError, IndexError):  # No words for such a value.
+            continue
+        assert says(other, words)
+        if says(claim, words):  # "A third" is said of 33 and of 34 %: it has not become false.
+            assert re.search("half|third|quarter|fifth|tenth", words, re.IGNORECASE), words
+            continue
+        assert composer.fault(changed(text, text=words), claims, facts) is not None, words
+        predicates[claim.predicate] += 1
+        count += 1
+    assert len(predicates) >= 40, predicates
+
+
+def test_edited_sentences_mean_something_else_or_nothing(tiles: list[Tile]) -> None:
+    """What edits make of a text is parsed: another value of the claim, or no wording at all."""
+    rng, kinds = random.Random(2), Counter[str]()
+    while sum(kinds.values()) < 300:
+        claims, _, texts = rng.choice(tiles)
+        text = rng.choice([text for text in texts if text.level == "sentence"])
+        claim, words = claims[text.claim_ids[0]], corrupted(text.text, rng)
+        if words is None:
+            continue
+        assert not says(claim, words), words
+        meant = any(says(other, words) for other in others(claim, words))
+        kinds["another value" if meant else "no wording"] += 1
+    print(dict(kinds))
+    assert kinds["another value"] >= 100, kinds
+    assert kinds["no wording"] >= 50, kinds
 
 
 def test_claims_of_others_do_not_make_a_text_true(tiles: list[Tile]) -> None:

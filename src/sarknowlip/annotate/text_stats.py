@@ -138,10 +138,11 @@ class VarietyMeter:
 
     Args:
         seed: Of the sample.
+        sample: Texts in the sample for self-BLEU; 0: it is not measured.
     """
 
-    def __init__(self, seed: int = 0) -> None:
-        self._seed = str(seed)
+    def __init__(self, seed: int = 0, sample: int = SAMPLE) -> None:
+        self._seed, self._most = str(seed), sample
         self._tokens: dict[str, int] = {}
         self._pairs: set[tuple[int, int]] = set()
         self._seen: set[bytes] = set()
@@ -166,9 +167,9 @@ class VarietyMeter:
         self._lengths[len(numbers) // 10] += 1
         self._seen.add(hashlib.blake2b(words.encode(), digest_size=8).digest())
         entry = (-unit_interval(self._seed, key), key, numbers)
-        if len(self._sample) < SAMPLE:
+        if len(self._sample) < self._most:
             heapq.heappush(self._sample, entry)
-        elif entry > self._sample[0]:
+        elif self._sample and entry > self._sample[0]:
             heapq.heapreplace(self._sample, entry)
 
     def result(self) -> Variety:
