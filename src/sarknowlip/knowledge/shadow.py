@@ -62,12 +62,12 @@ def shadow_mask(
         return None
     cells = 9.0 * looks
     dark = valid & (mean <= floor * float(gammaincinv(cells, 0.999)) / cells)
-    dark = binary_opening(dark, np.ones((2, 2), dtype=bool))
+    dark = np.asarray(binary_opening(dark, np.ones((2, 2), dtype=bool)), dtype=bool)
     bright = valid & (mean > middle * 10.0 ** (BRIGHT_DB / 10.0))
     ahead = _reached(bright, away)
     labels, count = label(dark)
     if not count:
-        return np.zeros_like(dark)
+        return np.zeros(dark.shape, dtype=bool)
     numbers = np.arange(1, count + 1)
     border = dark & ~_moved(dark, away, 1.0)
     edge = np.asarray(sums_of(border, labels, numbers))

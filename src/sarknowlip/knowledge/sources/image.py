@@ -43,6 +43,8 @@ SHADOW_SURE = 0.4
 LINE_SURE = 0.4
 """Confidence that an edge of ground runs where a line is told: a third to three quarters did in
 simulated worlds. Below half, so that texts don't tell it."""
+BESIDE_PX = 4
+"""What is nearer to a bright target does not count as ground."""
 LEAST_SURFACE_PX = 64
 """A surface smaller than this has no mean of its own."""
 
