@@ -3,11 +3,11 @@
     python benchmarks/measure_ships.py HRSID_FOLDER [WORLD ...] > ships.csv
 
 HRSID_FOLDER holds `images` and `masks` (HRSID, Wei et al. 2020). A labelled ship is an 8-connected
-part of the mask, its box that of the part: ships that touch count as one. Found ships are the targets
-that the image source calls ship candidates ("open water") or all targets ("any ground"). Boxes are
-matched greedily, best overlap first, at an intersection over union of 0.3. Images in even places of
-the list sorted by name were looked at in development ("development"), those in odd places were not
-("held out"); both halves hold cuts of the same products.
+part of the mask, its box that of the part: ships that touch count as one. Found ships are the
+targets that the image source calls ship candidates ("open water") or all targets ("any ground").
+Boxes are matched greedily, best overlap first, at an intersection over union of 0.3. Images in even
+places of the list sorted by name were looked at in development ("development"), those in odd places
+were not ("held out"); both halves hold cuts of the same products.
 
 HRSID gives no georeference: tiles lie on a made-up grid of 3 m, the resolution of the Sentinel-1
 stripmap products that most of its images come from, and values are 8-bit amplitudes without

@@ -164,10 +164,11 @@ BOTH_WAYS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
      {"more": "port", "less": "sea", "more_pct": 6, "less_pct": 42}),
     ("ship_count", {"count": 1}, {"count": 3}),
     ("ship_count", {"count": 2}, {"count": 0}),
-    ("ship_size", {"rank": 1, "part": "lower centre", "length_m": 125, "width_m": 20},
-     {"rank": 1, "part": "lower centre", "length_m": 200, "width_m": 20}),
-    ("ship_size", {"rank": 1, "part": "lower centre", "length_m": 125, "width_m": 20},
-     {"rank": 1, "part": "upper left", "length_m": 125, "width_m": 20}),
+    ("ship_size", {"rank": 1, "part": "lower centre", "length_m": 125},
+     {"rank": 1, "part": "lower centre", "length_m": 200}),
+    ("ship_size", {"rank": 1, "part": "lower centre", "length_m": 125},
+     {"rank": 1, "part": "upper left", "length_m": 125}),
+    ("ship_place", {"rank": 1, "part": "lower centre"}, {"rank": 1, "part": "upper left"}),
     ("ship_axis", {"rank": 1, "bearing_deg": 85}, {"rank": 1, "bearing_deg": 5}),
     ("object_count", {"kind": "storage_tank", "count": 3}, {"kind": "storage_tank", "count": 4}),
     ("object_size", named("a", "storage_tank") | {"length_m": 40, "width_m": 40},
@@ -367,10 +368,8 @@ AT_PLACES = [
     ("target/03", "ship_axis", {"rank": 1, "bearing_deg": 80}, True),
     ("target/03", "ship_axis", {"rank": 1, "bearing_deg": 70}, False),
     ("target/05", "ship_axis", {"rank": 1, "bearing_deg": 80}, False),
-    ("target/03", "ship_size", {"rank": 1, "part": "lower centre", "length_m": 125,
-                                "width_m": 20}, True),
-    ("target/05", "ship_size", {"rank": 1, "part": "lower centre", "length_m": 125,
-                                "width_m": 20}, False),
+    ("target/03", "ship_size", {"rank": 1, "part": "lower centre", "length_m": 125}, True),
+    ("target/05", "ship_size", {"rank": 1, "part": "lower centre", "length_m": 125}, False),
     ("line/00", "line", {"tone": "bright", "part": "centre", "length_m": 500,
                          "bearing_deg": 90}, True),
     ("line/00", "line", {"tone": "bright", "part": "centre", "length_m": 500,
@@ -399,7 +398,7 @@ def sighted(*subjects: str) -> list[Claim]:
     """Return claims of ships at places."""
     if not subjects:
         return [claim("no_ship")]
-    size = {"part": "centre", "length_m": 50, "width_m": 20}
+    size = {"part": "centre", "length_m": 50}
     told = [about(name, "ship_size", rank=k, **size) for k, name in enumerate(subjects, 1)]
     return [claim("ship_count", count=len(subjects)), *told]
 

@@ -110,8 +110,11 @@ def _in_turn(claim: Claim, chosen: Sequence[Claim]) -> bool:
 
 
 def _ranks(chosen: Sequence[Claim]) -> set[tuple[str, int]]:
-    """Return the targets and ships of which the size is told."""
-    sizes = {"clearest_target": "target", "further_target": "target", "ship_size": "ship"}
+    """Return the targets and ships of which size or place is told."""
+    sizes = {
+        "clearest_target": "target", "further_target": "target",
+        "ship_size": "ship", "ship_place": "ship",
+    }  # fmt: skip
     return {
         (sizes[claim.predicate], int(claim.arguments.get("rank", 1)))
         for claim in chosen

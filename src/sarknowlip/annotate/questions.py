@@ -71,6 +71,7 @@ ASKS: dict[str, tuple[tuple[str, str, tuple[str, ...]], ...]] = {
         ("target_attribute", "length_m", ("rank",)),
         ("target_attribute", "part", ("rank",)),
     ),
+    "ship_place": (("target_attribute", "part", ("rank",)),),
     "ship_axis": (("target_attribute", "bearing_deg", ("rank",)),),
     "appearance": (("radar_reason", "mechanism", ("surface", "polarization", "mean_db")),),
     "cover_appearance": (("radar_reason", "mechanism", ("cover", "polarization", "mean_db")),),

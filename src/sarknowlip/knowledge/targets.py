@@ -2,8 +2,8 @@
 
 What a detector finds is wider than the object: the impulse response carries strong scatterers far
 into their surroundings. The resolved length is that of the pixels no more than some decibels below
-the peak, less, in quadrature, the width of a Gaussian impulse response there: ρ·√(level / 3 dB) with
-ρ its half-power width. (Stasolla and Greidanus, "The exploitation of Sentinel-1 images for
+the peak, less, in quadrature, the width of a Gaussian impulse response there: ρ·√(level / 3 dB)
+with its half-power width ρ. (Stasolla and Greidanus, "The exploitation of Sentinel-1 images for
 vessel size estimation", Remote Sensing Letters 7(12), 2016, cut a ship's outline down, too, before
 they measure it.) Widths are not told so: layover and sidelobes exceed them.
 """

@@ -22,6 +22,7 @@ Box = tuple[int, int, int, int]
 TILE = "tile"
 ROWS = COLUMNS = 128
 GSD_M = 10.0
+RESOLVED_M = 60.0
 SURE = {"image": 0.95, "osm": 0.9, "landcover": 0.85, "dem": 0.95, "gazetteer": 0.95, "zones": 0.9}
 """Confidence of each source's facts unless told otherwise."""
 
@@ -166,6 +167,8 @@ class Scene:
             self.point("image", subject, column, row)
             self.add("image", subject, "length", length, "m", mask=mask)
             self.add("image", subject, "width", width, "m", mask=mask)
+            if length >= RESOLVED_M:
+                self.add("image", subject, "resolved_length", length, "m", mask=mask)
             self.add("image", subject, "orientation", 90.0, "deg", mask=mask, confidence=0.8)
             self.add("image", subject, "peak", 12.0 - number, "dB", mask=mask)
             self.add("image", subject, "contrast", 25.0 - number, "dB", mask=mask)

@@ -1,6 +1,7 @@
 """Target: bright objects that the image shows, which may be ships, and objects that a map knows.
 
 Positions are told in thirds of the image, bearings of long axes to 5° from true north, 0…180°.
+A ship's length is told where the image resolves it, its width never.
 Sizes seen in the image are rounded to 5 m, mapped ones to 1 m below 20 m, 5 m below 200 m, else
 10 m, heights to 1 m. A `rank` counts by contrast, ships among ships and targets, ships included,
 among targets.
@@ -27,7 +28,7 @@ LEAST_WATER = 0.05
 ELONGATED = 1.5
 """The long axis of anything less elongated is not told."""
 SIZE_SURE = 0.85
-"""Confidence in sizes measured in the image: blurred edges and sidelobes add to them."""
+"""Confidence in sizes of targets: blurred edges and sidelobes add to them."""
 ROUND_M, ROUND_DEG = 5, 5
 
 
@@ -35,7 +36,7 @@ class Target(RuleStage):
     """States number, place, size and orientation of targets, ships and mapped objects."""
 
     name: ClassVar[str] = "target"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     dimension: ClassVar[Dimension] = "target"
     predicates: ClassVar[dict[str, frozenset[str]]] = {
         "no_target": frozenset(),
@@ -45,7 +46,8 @@ class Target(RuleStage):
         "clearest_target": frozenset({"part", "length_m", "width_m", "contrast_db"}),
         "further_target": frozenset({"rank", "part", "length_m"}),
         "target_axis": frozenset({"rank", "bearing_deg"}),
-        "ship_size": frozenset({"rank", "part", "length_m", "width_m"}),
+        "ship_size": frozenset({"rank", "part", "length_m"}),
+        "ship_place": frozenset({"rank", "part"}),
         "ship_axis": frozenset({"rank", "bearing_deg"}),
         "object_count": frozenset({"kind", "count"}),
         "object_size": frozenset({"a", "a_kind", "a_name", "a_part", "length_m", "width_m"}),
@@ -92,6 +94,8 @@ def ship_count(facts: Facts) -> Statement | None:
         return None
     if not found:
         water = facts.value("water", "share")
+        if water is None:
+            water = facts.value("calm_ground", "share")
         return Statement("no_ship") if water is not None and water >= LEAST_WATER else None
     listed = facts.subjects("target/")
     candidates = [s for s in listed if facts.label(s, "water_beside") == "ship candidate"]
@@ -116,18 +120,19 @@ def _count_of(kind: str) -> Rule:
 
 
 def _ship_of(subject: str, rank: int, targets: Sequence[str]) -> Rule:
-    def ship_size(facts: Facts) -> Statement | None:
+    def ship(facts: Facts) -> Statement | None:
         for other in targets[: targets.index(subject) + 1]:  # its rank rests on those before
             is_ship(facts, other)
         part = part_of_image(facts, subject)
-        length, width = facts.value(subject, "length"), facts.value(subject, "width")
-        if part is None or length is None or width is None:
+        if part is None:
             return None
         arguments: dict[str, Argument] = {"rank": rank, "part": part}
-        size: dict[str, Argument] = {"length_m": _seen_m(length), "width_m": _seen_m(width)}
-        return Statement("ship_size", arguments | size, confidence=SIZE_SURE)
+        length = facts.value(subject, "resolved_length")
+        if length is None:
+            return Statement("ship_place", arguments)
+        return Statement("ship_size", arguments | {"length_m": _seen_m(length)})
 
-    return ship_size
+    return ship
 
 
 def _described(subject: str, rank: int) -> Rule:

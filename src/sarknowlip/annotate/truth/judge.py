@@ -62,6 +62,7 @@ SEEN: dict[str, SeenJudge] = {
     "no_ship": targets.no_ship,
     "ship_count": targets.ship_count,
     "ship_size": targets.ship_size,
+    "ship_place": targets.ship_size,
     "ship_axis": targets.ship_axis,
     "clearest_target": targets.bright_target,
     "further_target": targets.bright_target,

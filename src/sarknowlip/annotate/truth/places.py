@@ -15,6 +15,8 @@ from sarknowlip.knowledge.evidence import Evidence
 Place = tuple[float, float]
 """Column and row, pixels from the corner of the tile."""
 _SEEN = ("target/", "line/")
+SHIPS = {"ship_size", "ship_place"}
+"""Predicates that tell of ships one by one."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,6 @@ class Places:
         counts = [int(c.arguments["count"]) for c in claims if c.predicate == "ship_count"]
         if not counts:
             return () if any(claim.predicate == "no_ship" for claim in claims) else None
-        told = [self.about(claim) for claim in claims if claim.predicate == "ship_size"]
+        told = [self.about(claim) for claim in claims if claim.predicate in SHIPS]
         ships = tuple(place for place in told if place is not None)
         return ships if counts == [len(ships)] else None

@@ -48,7 +48,7 @@ def ship_count(scene: Scene, claim: Arguments, _: Place | None = None, slack: in
 
 
 def ship_size(scene: Scene, claim: Arguments, place: Place | None) -> Verdict:
-    """Judge that there is a ship of that size in that part."""
+    """Judge that there is a ship in that part, of that size if one is told."""
     part = str(claim["part"])
     ships = [ship for ship in _ships(scene, place) if in_part(scene, ship.shape, part)]
     right = _place_in_part(scene, place, part) and any(sized(scene, s, claim) for s in ships)

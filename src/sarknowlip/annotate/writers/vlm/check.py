@@ -49,7 +49,7 @@ _EXCLUDES: tuple[tuple[str, frozenset[str]], ...] = (
     ("cover_absent", frozenset({"dominant_cover", "cover_share", "cover_appearance"})),
     ("function_unmapped", frozenset({"dominant_function", "function_share", "named_region"})),
     ("no_target", frozenset({"target_count", "clearest_target", "further_target"})),
-    ("no_ship", frozenset({"ship_count", "ship_size", "ship_axis"})),
+    ("no_ship", frozenset({"ship_count", "ship_size", "ship_place", "ship_axis"})),
     ("one_tone", frozenset({"two_tones"})),
 )
 """Claims that exclude others about the same things."""
@@ -111,15 +111,20 @@ class Checker:
 
     def _supported(self, predicate: str, values: dict[str, Argument]) -> Verdict:
         wrong: list[str] | None = None
+        near: Verdict | None = None
         for variant in _variants(predicate, values):
             for claim in self._derived[predicate]:
                 if any(_differs(name, variant[name], claim) for name in _keys(variant)):
                     continue
                 off = [name for name in variant if _differs(name, variant[name], claim)]
+                if not off and all(variant[name] == claim.arguments[name] for name in variant):
+                    return Verdict(claim, True)
                 if not off:
-                    exact = all(variant[name] == claim.arguments[name] for name in variant)
-                    return Verdict(claim, exact)
+                    near = near or Verdict(claim, False)
+                    continue
                 wrong = off if wrong is None or len(off) < len(wrong) else wrong
+        if near is not None:
+            return near
         if wrong is not None:
             names = " and ".join(sorted(wrong))
             return _refused("wrong_value", f"{names} does not agree with the evidence")
