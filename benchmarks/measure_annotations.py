@@ -72,6 +72,11 @@ def rows(report: VerifyReport) -> Iterator[list[str]]:
     parts = [("", "", found.overall)]
     parts += [(name, "", part) for name, part in sorted(found.dimensions.items())]
     parts += [("", name, part) for name, part in sorted(found.predicates.items())]
+    water = found.open_water
+    parts += [
+        (f"ships in open water, {water.tiles} tiles", name, getattr(water, name))
+        for name in ("presence", "absence", "count", "count_within_1", "ships")
+    ]
     for dimension, predicate, part in parts:
         counts = [str(count) for count in (part.true, part.false, part.undecided)]
         shares = ["" if x is None else f"{x:.4f}" for x in (part.precision, part.recall)]

@@ -15,8 +15,8 @@ calibration.
 
 A WORLD is a folder of `sarknowlip simulate`. A ship counts as in open water when nine tenths of the
 ground within 100 m of it are water; found ships are matched when the centre of the one lies within
-half a length and 30 m of the other's. "count" is the mean absolute error of the number of ships in a
-tile, over tiles with open water on more than a tenth.
+half a length and 30 m of the other's. "count" is the mean absolute error of the number of ships in
+a tile, over tiles with open water on more than a tenth.
 """
 
 from __future__ import annotations

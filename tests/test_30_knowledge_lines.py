@@ -92,3 +92,13 @@ def test_scale_turn_and_holes() -> None:
     assert find_lines(image, ~whole(image), 4.0) == []
     assert find_lines(image[:9, :300], whole(image[:9, :300]), 4.0) == []
     assert find_lines(image[:3, :2], whole(image[:3, :2]), 4.0) == []
+
+
+def test_pixels_without_power_and_holes_raise_nothing() -> None:
+    rng = np.random.default_rng(3)
+    power = rng.gamma(4.0, 0.25, (128, 128))
+    power[60:64] = 0.0
+    power[:, 90:94] = 8.0
+    valid = np.ones(power.shape, dtype=bool)
+    valid[40:80, 50:100] = False
+    assert len(find_lines(np.where(valid, power, np.nan), valid, 4.0)) <= 8

@@ -18,6 +18,10 @@ from sarknowlip.annotate.geometry import PixelGrid
 from sarknowlip.annotate.seen import WHOLE, valid_mask
 from sarknowlip.knowledge.evidence import Box, Evidence, Facts
 
+CLEAR_DB = 10.0
+"""Contrast from which a target is told by itself; our own choice, see `is_clear`."""
+FINEST_M = 5.0
+"""Pixels from which it is."""
 KIND_PREDICATES = {"region/": "function", "object/": "kind", "place/": "kind"}
 """Where facts tell what a thing is; a target is a "target" or, alone on water, a "ship"."""
 
@@ -112,6 +116,17 @@ def is_ship(facts: Facts, subject: str) -> bool:
     )
 
 
+def is_clear(facts: Facts, subject: str) -> bool:
+    """Return whether a bright target is clear enough to be spoken of by itself.
+
+    In simulated worlds something stands at 93 % of targets of `CLEAR_DB` and more in images of
+    10 m, at a third of weaker ones, and at two thirds in images of 1 m, where bright points are
+    parts of things, shifted by layover.
+    """
+    contrast, gsd = facts.value(subject, "contrast"), facts.value("image", "gsd_x")
+    return contrast is not None and gsd is not None and contrast >= CLEAR_DB and gsd >= FINEST_M
+
+
 def part_of_image(facts: Facts, subject: str) -> str | None:
     """Return the ninth of the image in which a thing's point lies, "upper left" … "centre".
 
@@ -149,6 +164,10 @@ class Cast:
     Args:
         facts: Facts of the tile; what this class looks up counts as no use of them.
         prefixes: Subjects that are things.
+
+    Attributes:
+        things: By subject, in order of importance.
+        unclear: Subjects of targets that are not `is_clear`.
     """
 
     def __init__(
@@ -156,12 +175,15 @@ class Cast:
     ) -> None:
         self._facts = facts
         self.things: dict[str, Thing] = {}
+        self.unclear: set[str] = set()
         self._used: dict[str, tuple[Evidence, ...]] = {}
         for subject in (s for prefix in prefixes for s in facts.subjects(prefix)):
             view = facts.fresh()
             thing = thing_of(view, subject)
             if thing is not None:
                 self.things[subject] = thing
+                if thing.kind == "target" and not is_clear(view, subject):
+                    self.unclear.add(subject)
                 self._used[subject] = view.used
         self._named: dict[str, tuple[str | None, tuple[Evidence, ...]]] = {}
         self._extents: dict[str, Extent | None] = {}

@@ -277,7 +277,8 @@ def _turned(image: npt.NDArray[np.float32], segment: Floats, sign: int) -> Float
         if sign > 0
         else np.minimum(strips[:, 0], strips[:, 2])
     )
-    gain = np.where(np.isfinite(sides), sign * np.log(strips[:, 1] / sides), -np.inf)
+    known = np.isfinite(sides) & (strips[:, 1] > 0)
+    gain = np.where(known, sign * np.log(np.where(known, strips[:, 1] / sides, 1.0)), -np.inf)
     best = np.flatnonzero(gain >= gain.max() - 1e-9)
     return np.asarray(tried[best[np.argmin((one**2 + two**2).ravel()[best])]])
 

@@ -57,7 +57,7 @@ class Relation(RuleStage):
     """States directions, distances, contact, containment, crossings, sizes, rows, positions."""
 
     name: ClassVar[str] = "relation"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     dimension: ClassVar[Dimension] = "relation"
     predicates: ClassVar[dict[str, frozenset[str]]] = {
         "direction": A | B | {"direction"},
@@ -108,7 +108,8 @@ class _Scene:
         shown = [s for s in self.cast.things if self.cast.extent(s) is not None]
         self.places = [s for s in shown if s.startswith("place/")]
         alone = facts.fresh()
-        named = [s for s in shown if self.cast.reference(alone, "a", s) is not None]
+        told = [s for s in shown if s not in self.cast.unclear]
+        named = [s for s in told if self.cast.reference(alone, "a", s) is not None]
         self.nameable = sorted((s for s in named if s not in self.places), key=self._rank)
         self.kinds = sorted({self.thing(s).kind for s in shown if s.startswith("object/")})
         if any(self.thing(s).kind == "ship" for s in shown):

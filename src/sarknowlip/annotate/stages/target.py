@@ -4,7 +4,7 @@ Positions are told in thirds of the image, bearings of long axes to 5° from tru
 A ship's length is told where the image resolves it, its width never.
 Sizes seen in the image are rounded to 5 m, mapped ones to 1 m below 20 m, 5 m below 200 m, else
 10 m, heights to 1 m. A `rank` counts by contrast, ships among ships and targets, ships included,
-among targets.
+among targets. Targets are told one by one if they are clear (`things.is_clear`).
 
 A count is an exact statement, and one object may fall into two or hide beside another: each of n
 is taken to be counted once with probability `COUNTED_ONCE`, our own choice.
@@ -18,7 +18,7 @@ from typing import ClassVar
 from sarknowlip.annotate.claim import Argument, Claim, Dimension
 from sarknowlip.annotate.rules import Rule, RuleStage, Statement
 from sarknowlip.annotate.seen import is_seen, mostly_seen
-from sarknowlip.annotate.things import Cast, is_ship, part_of_image
+from sarknowlip.annotate.things import Cast, is_clear, is_ship, part_of_image
 from sarknowlip.knowledge.evidence import Facts
 from sarknowlip.knowledge.vocabulary import OBJECTS
 
@@ -137,6 +137,8 @@ def _ship_of(subject: str, rank: int, targets: Sequence[str]) -> Rule:
 
 def _described(subject: str, rank: int) -> Rule:
     def described(facts: Facts) -> Statement | None:
+        if not is_clear(facts, subject):
+            return None
         part = part_of_image(facts, subject)
         length = facts.value(subject, "length")
         if part is None or length is None:
@@ -156,7 +158,8 @@ def _described(subject: str, rank: int) -> Rule:
 def _axis_of(subject: str, rank: int, predicate: str) -> Rule:
     def axis(facts: Facts) -> Statement | None:
         bearing = facts.value(subject, "orientation")
-        if bearing is None or (predicate == "ship_axis" and not is_ship(facts, subject)):
+        told = is_ship if predicate == "ship_axis" else is_clear
+        if bearing is None or not told(facts, subject):
             return None
         return Statement(predicate, {"rank": rank, "bearing_deg": _bearing(bearing)})
 

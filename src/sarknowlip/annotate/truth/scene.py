@@ -397,7 +397,7 @@ class Scene:
         """Sides of grounds and buildings: starts and ends, shape (n, 2), and their tree."""
         window = shapely.buffer(self.area, NEAR_M).bounds
         shapes = [*self.regions.geometry, *self.objects.geometry]
-        clipped = shapely.clip_by_rect(np.array(shapes, object), *window)
+        clipped = shapely.intersection(np.array(shapes, object), shapely.box(*window))
         rings = shapely.get_rings(shapely.get_parts(clipped))
         points, ring = shapely.get_coordinates(rings, return_index=True)
         same = ring[:-1] == ring[1:]
@@ -441,8 +441,9 @@ class Scene:
         functions = np.where(pond, rows.function + POND, rows.function)
         names = ["", *sorted(set(functions))]
         ids = [names.index(name) for name in functions]
-        west, south, east, north = shapely.buffer(self.area, OPEN_WATER_M + self.gsd).bounds
-        clipped = shapely.clip_by_rect(rows.geometry.to_numpy(), west, south, east, north)
+        window = shapely.box(*shapely.buffer(self.area, OPEN_WATER_M + self.gsd).bounds)
+        # clip_by_rect would be faster, but raises where a ring collapses on the frame.
+        clipped = shapely.intersection(rows.geometry.to_numpy(), window)
         shapes = [(s, k) for s, k in zip(clipped, ids, strict=True) if not s.is_empty]
         if not shapes:
             return np.zeros(self._shape, np.int32), names

@@ -94,9 +94,11 @@ class Tables:
     def _read(self, name: str) -> Any:
         path = self.world.folder / f"{name}.parquet"
         try:
-            return geopandas.read_parquet(path).to_crs(self.world.epsg)
+            table = geopandas.read_parquet(path).to_crs(self.world.epsg)
         except (OSError, ValueError) as error:
             raise SarKnowlipError(f"cannot read {path}: {error}", REMEDY) from error
+        # Thin rings that are valid in degrees may cross themselves in metres.
+        return table.set_geometry(table.make_valid(method="structure", keep_collapsed=False))
 
 
 @functools.lru_cache(maxsize=HELD)

@@ -139,7 +139,7 @@ class WaterSource:
             margin = max(east - west, north - south) / _EDGE_STEPS
             box = (west - margin, south - margin, east + margin, north + margin)
             for kind, polygon in self._read(box):
-                cut = _areas(shapely.clip_by_rect(shapely.make_valid(polygon), *box))
+                cut = _areas(shapely.intersection(shapely.make_valid(polygon), shapely.box(*box)))
                 if not cut.is_empty:
                     yield kind, _moved(cut.segmentize(margin), back)
 
