@@ -36,10 +36,11 @@ def frequency_band(ghz: float) -> str | None:
 
 
 def heading_deg(position: Vector, velocity: Vector) -> float:
-    """Return the direction of flight over the ground, degrees clockwise from north, 0…360."""
+    """Return the direction of flight over the ground, degrees clockwise from north, [0, 360)."""
     place = wgs84.cartesian_to_geodetic(position)
     angle = np.arctan2(velocity @ wgs84.east(place), velocity @ wgs84.north(place))
-    return float(np.rad2deg(angle) % 360.0)
+    # Twice: the remainder of a tiny negative angle is rounded up to 360 itself.
+    return float(np.rad2deg(angle) % 360.0 % 360.0)
 
 
 def orbit_state(position: Vector, velocity: Vector) -> Literal["ascending", "descending"] | None:
