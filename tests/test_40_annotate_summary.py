@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 
 from data.facts.make import scenes
 from sarknowlip.annotate.claim import Argument, Claim
+from sarknowlip.annotate.grammar import packaged_grammar
+from sarknowlip.annotate.pattern import Draw
 from sarknowlip.annotate.stages import STAGES
 from sarknowlip.annotate.stages.summary import CLEARLY_PCT, Summary
 from sarknowlip.knowledge.evidence import Facts
@@ -76,6 +79,28 @@ def test_functions_come_before_covers_and_surfaces() -> None:
     assert said([*seen, *shares], "headline") == [{"main": "tree_cover", "second": ""}]
     assert said(seen, "headline") == [{"main": "land", "second": ""}]
     assert said([*seen, *shares, *town], "more_of") == [], "nothing across kinds of words"
+
+
+def test_bright_structures_are_part_of_land() -> None:
+    seen = [
+        claim("dominant_surface", surface="land", share_pct=90),
+        claim("surface_share", surface="bright_structure", share_pct=40),
+        claim("surface_share", surface="water", share_pct=10),
+    ]
+    assert said(seen, "headline") == [{"main": "land", "second": "water"}]
+    assert [(c["more"], c["less"]) for c in said(seen, "more_of")] == [("land", "water")]
+
+
+def test_seen_water_is_not_called_permanent() -> None:
+    seen = [
+        claim("dominant_surface", surface="water", share_pct=70),
+        claim("surface_share", surface="land", share_pct=30),
+    ]
+    grammar = packaged_grammar()
+    for c in Summary().claims("tile", Facts(()), seen):
+        texts = {grammar.sentence(c, Draw(str(seed))) for seed in range(300)}
+        assert any("open water" in text.lower() for text in texts)
+        assert not any(re.search("permanent|water cover", text, re.I) for text in texts)
 
 
 def test_mapped_water_counts_whole_and_once() -> None:

@@ -30,16 +30,17 @@ from sarknowlip.core.config import Config
 from sarknowlip.core.errors import ConfigError
 
 TABLES: dict[str, tuple[str, ...]] = {
-    "main": ("function", "cover", "surface"),
-    "second": ("function", "cover", "surface"),
-    "more": ("function", "cover", "surface", "thing"),
-    "less": ("function", "cover", "surface", "thing"),
-    "one": ("function", "cover", "surface", "thing"),
-    "other": ("function", "cover", "surface", "thing"),
+    "main": ("surface", "cover", "function"),
+    "second": ("surface", "cover", "function"),
+    "more": ("surface", "cover", "function", "thing"),
+    "less": ("surface", "cover", "function", "thing"),
+    "one": ("surface", "cover", "function", "thing"),
+    "other": ("surface", "cover", "function", "thing"),
     "kind": ("thing",),
     "water": ("function",),
 }
-"""Tables in which an argument's words are sought, where it has none of its own name."""
+"""Tables in which an argument's words are sought, where it has none of its own name. What the image
+shows comes first: its words claim least of what a map may know, too ("water", not "permanent")."""
 UNITS = ("pct", "m", "km", "db", "deg", "ratio")
 """Last parts of names of arguments that are quantities; all other numbers are counts."""
 

@@ -1,7 +1,8 @@
 """Summary: what a tile is above all, and what there is more of; it rests on earlier claims alone.
 
 Shares are compared within one kind of words: functions of a map, classes of a land-cover raster,
-or surfaces that the image shows; the headline takes the first of these that has anything to say.
+or land and water that the image shows; bright structures are part of land, and no surface beside
+it. The headline takes the first of these that has anything to say.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ SHARES = (
 )
 """For each kind of words, the predicates that tell their shares, and in which argument they are."""
 
+PARTS_OF_OTHERS = ("bright_structure",)
+"""Words for ground that another word of the same kind covers as well."""
 LEAST_MAIN_PCT, LEAST_SECOND_PCT = 30, 10
 CLEARLY_PCT = 3
 """Shares nearer to each other than this are not told apart: maps and rasters are no more exact."""
@@ -30,7 +33,7 @@ class Summary(RuleStage):
     """States what prevails, and compares shares and counts."""
 
     name: ClassVar[str] = "summary"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     dimension: ClassVar[Dimension] = "summary"
     predicates: ClassVar[dict[str, frozenset[str]]] = {
         "headline": frozenset({"main", "second"}),
@@ -106,6 +109,8 @@ def _ranked(before: Sequence[Claim], words: Mapping[str, str]) -> list[tuple[str
     for claim in before:
         if claim.predicate in words:
             word = str(claim.arguments[words[claim.predicate]])
+            if word in PARTS_OF_OTHERS:
+                continue
             known = found.setdefault(word, claim)
             if _number(claim, "share_pct") > _number(known, "share_pct"):
                 found[word] = claim
