@@ -14,7 +14,7 @@ from sarknowlip.annotate.claim import Argument, Claim, Text
 from sarknowlip.annotate.compose import LEVELS, Composer, TextConfig
 from sarknowlip.annotate.grammar import packaged_grammar
 from sarknowlip.annotate.pattern import Draw
-from sarknowlip.annotate.questions import TOPICS
+from sarknowlip.annotate.questions import TOPICS, questions_of
 from sarknowlip.core.errors import ConfigError
 from sarknowlip.knowledge.evidence import Evidence
 
@@ -292,6 +292,19 @@ def test_choices_hold_one_right_answer(tiles: list[Tile]) -> None:
                 assert 2 <= len(text.choices) <= 4
                 places[text.choices.index(text.text)] += 1
     assert len(places) == 4, "the right answer stands in every place"
+
+
+@pytest.mark.parametrize("count", [*range(11, 60), 232, 1811])
+def test_choices_of_large_counts_lie_far_apart(count: int) -> None:
+    claim = Claim.of(
+        "tile", "target", "object_count", {"kind": "crane", "count": count}, confidence=1.0,
+        stage="target", stage_version="1", rule="r", evidence_ids=["e"],
+    )  # fmt: skip
+    (asked,) = (q for q in questions_of(claim, [claim], lambda _: ()) if q.topic == "count")
+    others = [int(wrong["count"]) for wrong in asked.wrong]
+    assert min(others) < count < max(others)
+    assert len(set(others)) == len(others) >= 3
+    assert all(max(n, count) / min(n, count) >= 1.25 for n in others)
 
 
 @pytest.mark.parametrize("words", [(20, 30), (40, 120), (100, 150)])

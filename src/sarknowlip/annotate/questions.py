@@ -3,7 +3,7 @@
 Which claims answer which questions is told here; the words are the lexicon's. The rules for false
 answers, by what is asked for:
 
-- a count: another whole number;
+- a count: another whole number; of more than ten things one that differs by a factor of 1.25 or more;
 - a share: at least 10 percentage points away; other quantities: by a factor of 1.5 or more;
 - a bearing of an axis: at least 30° away; a direction: at least 90° away;
 - a part of the image, a mechanism: any other;
@@ -22,6 +22,8 @@ from sarknowlip.annotate.claim import Argument, Claim
 from sarknowlip.annotate.geometry import WINDS
 
 Arguments = Mapping[str, Argument]
+FEW, FAR = 10, 1.25
+"""Up to so many things are counted at a glance; false counts of more differ by this factor."""
 
 TOPICS = (
     "presence", "count", "comparison", "area_share", "direction", "distance", "function",
@@ -216,6 +218,9 @@ def _apart(one: str, other: str) -> bool:
 def _false_numbers(right: int | float, asked: str) -> list[Argument]:
     unit = asked.rpartition("_")[2]
     if unit == "count":
+        if right > FEW:
+            far = [round(right * factor) for factor in (0.35, 0.5, 0.65, 0.8, 1.25, 1.5, 2.0, 3.0)]
+            return [n for n in far if max(n, right) >= FAR * min(n, right)]
         near = [right + step for step in (-3, -2, -1, 1, 2, 3, 5)]
         return [int(value) for value in (*near, 2 * right) if value > 0]
     if unit == "pct":
