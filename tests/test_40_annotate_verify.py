@@ -37,6 +37,7 @@ from sarknowlip.annotate.store import (
 from sarknowlip.annotate.tile import AnnotateConfig, derive
 from sarknowlip.annotate.verify import _Again, _Tally, verify
 from sarknowlip.core.errors import SarKnowlipError
+from sarknowlip.corpus.catalog import Catalog
 from sarknowlip.knowledge.evidence import Evidence
 from sarknowlip.knowledge.sources import SourceOptions
 from sarknowlip.knowledge.store import evidence_table, read_evidence
@@ -305,3 +306,34 @@ def test_a_writers_settings_are_not_needed(corpus: Path) -> None:
     manifest["recipe"]["writer"] = {"kind": "vlm", "endpoint": "http://127.0.0.1:9", "model": "m"}
     path.write_text(json.dumps(manifest), "utf-8")
     assert verify(corpus).sound
+
+
+def test_facts_that_are_missing_make_it_unsound(corpus: Path) -> None:
+    folder = annotation_folder(corpus)
+    facts = list(read_evidence(folder / EVIDENCE))
+    claims = list(read_claims(folder))
+    cited = {key for claim in claims for key in claim.evidence_ids}
+    gone = [fact for fact in facts if fact.id not in cited][:3]
+    rest = [fact for fact in facts if fact not in gone]
+    pq.write_table(evidence_table(rest), folder / EVIDENCE)
+    report = verify(corpus)
+    assert report.evidence.held == report.evidence.total == len(rest)
+    assert report.missing == 3
+    assert not report.sound
+    assert f"{gone[0].tile_id}: facts found but not stored" in report.problems[0]
+    assert gone[0].predicate in report.problems[0]
+
+
+def test_a_tile_that_cannot_be_read_makes_it_unsound(tmp_path: Path) -> None:
+    """Also if it could not be read when the corpus was annotated, so that nothing is said of it."""
+    corpus, _ = make_corpus(tmp_path, 130)
+    catalog = Catalog(corpus)
+    record = next(catalog.records())
+    catalog.tile_path(record).write_bytes(b"not a tile")
+    annotate(corpus, AnnotateConfig())
+    report = verify(corpus)
+    assert report.unread == 1
+    assert report.missing == 0
+    assert not report.sound
+    assert len(report.problems) == 1
+    assert report.problems[0].startswith(record.id)

@@ -199,6 +199,10 @@ def test_a_problem_in_a_corpus_sets_the_exit_code(corpus: Path, tmp_path: Path) 
     done = run("corpus", "validate", copy)
     assert done.returncode == 1
     assert "is absent" in done.stderr
+    assert run("annotate", copy, "--json").returncode == 0
+    done = run("verify", copy, "--json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["unread"] == 1
 
 
 def test_rejections_are_one_line_whatever_the_name(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ again: they count apart, as stored, and hold if their identifiers are sound. A c
 identifier is sound, every fact it cites and every claim it rests on holds and is about its tile,
 and the stages derive it from the facts that hold, whoever wrote it. A text holds if its identifier
 is sound and the grammar can make its words of claims that hold. Precision is the share that holds.
+A tile that can't be read, and a fact that is found but not stored, make a version unsound as well.
 
 Whether what holds is also right about the world is another question; `annotate.truth` answers it
 where the truth is known.
@@ -67,6 +68,8 @@ class VerifyReport(Config):
         evidence: Facts found again in pixels and files.
         stored: Facts of sources whose files are not there any more; held are those with a sound
             identifier.
+        missing: Facts that are found, but not stored.
+        unread: Tiles that can't be read.
         claims: Claims that hold, by dimension.
         texts: Texts that say what their claims say.
         coverage: Share of facts that a text rests on, 0…1.
@@ -79,6 +82,8 @@ class VerifyReport(Config):
     tiles: int
     evidence: Count
     stored: Count
+    missing: int
+    unread: int
     claims: dict[str, Count]
     texts: Count
     coverage: float
@@ -88,9 +93,10 @@ class VerifyReport(Config):
 
     @property
     def sound(self) -> bool:
-        """Whether everything holds."""
+        """Whether everything holds, nothing is missing, and every tile can be read."""
         parts = [self.evidence, self.stored, self.texts, *self.claims.values()]
-        return all(part.held == part.total for part in parts)
+        whole = not self.missing and not self.unread
+        return whole and all(part.held == part.total for part in parts)
 
     @property
     def claim_precision(self) -> float | None:
@@ -165,6 +171,7 @@ def verify_chunk(
         try:
             seen = again.measure(catalog.image(record), held.evidence)
         except SarKnowlipError as error:
+            tally.lacks["unread"] += 1
             tally.problem(record.id, str(error))
             seen = []
         tally.tile(record.id, seen, held, again)
@@ -230,12 +237,13 @@ class _Tally:
     held: Counter[str] = field(default_factory=Counter)
     facts: Counter[str] = field(default_factory=Counter)
     told: Counter[str] = field(default_factory=Counter)
+    lacks: Counter[str] = field(default_factory=Counter)
     problems: list[tuple[int, int, str]] = field(default_factory=list)
     truth: TruthTally = field(default_factory=TruthTally)
 
     def add(self, other: _Tally, number: int) -> None:
         """Add the tally of a chunk; sums don't depend on the order in which chunks come."""
-        for name in ("totals", "held", "facts", "told"):
+        for name in ("totals", "held", "facts", "told", "lacks"):
             getattr(self, name).update(getattr(other, name))
         more = [(number, index, message) for _, index, message in other.problems]
         self.problems = sorted([*self.problems, *more])[:LISTED]
@@ -257,8 +265,11 @@ class _Tally:
         for key, apart in (("evidence", False), ("stored", True)):
             facts = [fact for fact in held.evidence if (fact.source in lacking) is apart]
             self.count(tile_id, facts, faults, key)
-        if found - holding:
-            self.problem(tile_id, f"{len(found - holding)} facts that are found are not stored")
+        missing = [fact for fact in seen if fact.id not in holding]
+        if missing:
+            self.lacks["missing"] += len(missing)
+            number, first = len(missing), _said(missing[0])
+            self.problem(tile_id, f"facts found but not stored: {number}, the first is {first}")
         true = self._claims(tile_id, held.claims, derive(again.stages, tile_id, seen), holding)
         words = _faults(held.texts, lambda text: again.composer.fault(text, true, known))
         self.count(tile_id, held.texts, words)
@@ -330,6 +341,8 @@ class _Tally:
             tiles=tiles,
             evidence=counts.pop("evidence", none),
             stored=counts.pop("stored", none),
+            missing=self.lacks["missing"],
+            unread=self.lacks["unread"],
             texts=counts.pop("texts", none),
             claims=dict(sorted(counts.items())),
             coverage=self.told.total() / facts if facts else 0.0,
