@@ -98,6 +98,19 @@ def test_farmland_by_hand() -> None:
     assert ratios["forest", "river"] == 2.3, "1200 of 512 pixels"
 
 
+@pytest.mark.parametrize("network", ["road", "rail"])
+def test_networks_have_no_place(network: str) -> None:
+    """A strip of whatever else, but not roads or railways, has direction, distance, and size."""
+    placed = {"direction", "distance", "larger", "position", "nearest"}
+    found = {}
+    for kind in (network, "park"):
+        scene = ground(
+            (kind, rectangle(2, 2, 30, 30), ""), ("forest", rectangle(50, 50, 126, 126), "")
+        )
+        found[kind] = {c.predicate for c in claims_of(scene.found)} & placed
+    assert found == {"park": placed - {"nearest"}, network: set()}
+
+
 @pytest.mark.parametrize("name", scenes())
 def test_laws_on_all_scenes(name: str) -> None:
     evidence = scenes()[name]

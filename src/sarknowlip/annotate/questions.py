@@ -3,7 +3,7 @@
 Which claims answer which questions is told here; the words are the lexicon's. The rules for false
 answers, by what is asked for:
 
-- a count: another whole number; of more than ten things one that differs by a factor of 1.25 or more;
+- a count: another whole number; of more than ten things by a factor of 1.25 or more;
 - a share: at least 10 percentage points away; other quantities: by a factor of 1.5 or more;
 - a bearing of an axis: at least 30° away; a direction: at least 90° away;
 - a part of the image, a mechanism: any other;

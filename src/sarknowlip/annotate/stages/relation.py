@@ -47,7 +47,8 @@ ROUND_DEG = 5
 NETWORKS = ("road", "rail", "runway", "taxiway", "quay", *WATERS)
 """Ground that does not hold what it surrounds."""
 CROSSING = ("road", "rail")
-"""Functions of regions that may cross water, beside bridges."""
+"""Functions of regions that may cross water, beside bridges. They are networks that run through the
+whole tile: where their middle lies, how far they are and how large, tells nothing."""
 
 A = frozenset({"a", "a_kind", "a_name", "a_part"})
 B = frozenset({"b", "b_kind", "b_name", "b_part"})
@@ -57,7 +58,7 @@ class Relation(RuleStage):
     """States directions, distances, contact, containment, crossings, sizes, rows, positions."""
 
     name: ClassVar[str] = "relation"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     dimension: ClassVar[Dimension] = "relation"
     predicates: ClassVar[dict[str, frozenset[str]]] = {
         "direction": A | B | {"direction"},
@@ -83,10 +84,11 @@ class Relation(RuleStage):
             yield _row_of(scene, kind)
         for pair in scene.pairs():
             yield from _relations_of(scene, pair)
-        for subject in scene.nameable[: LISTED // 2]:
+        compact = [subject for subject in scene.nameable if scene.is_compact(subject)]
+        for subject in compact[: LISTED // 2]:
             for kind in scene.kinds if scene.cast.whole else ():
                 yield _nearest_to(scene, subject, kind)
-        for subject in (*scene.nameable, *scene.places):
+        for subject in (*compact, *scene.places):
             yield _position_of(scene, subject)
 
 
@@ -119,6 +121,10 @@ class _Scene:
     def thing(self, subject: str) -> Thing:
         """Return a thing."""
         return self.cast.things[subject]
+
+    def is_compact(self, subject: str) -> bool:
+        """Return whether a thing has a place, which a network of roads or railways has not."""
+        return not (subject.startswith("region/") and self.thing(subject).kind in CROSSING)
 
     def extent(self, subject: str) -> Extent:
         """Return the pixels of a thing that has some.
@@ -205,11 +211,13 @@ def _relations_of(scene: _Scene, pair: _Pair) -> Iterator[Rule]:
 
     surrounded = scene.thing(pair.b).kind not in NETWORKS
     is_inside = spatial.inside(a, b, surrounded=surrounded)
-    yield rule("direction", direction)
-    yield rule("distance", distance)
+    compact = scene.is_compact(pair.a) and scene.is_compact(pair.b)
+    if compact:
+        yield rule("direction", direction)
+        yield rule("distance", distance)
     yield rule("inside", lambda: holds(is_inside))
     yield rule("adjacent", lambda: holds(not is_inside and spatial.adjacent(a, b, pair.gap_m)))
-    if pair.a.startswith("region/") and pair.b.startswith("region/"):
+    if compact and pair.a.startswith("region/") and pair.b.startswith("region/"):
         yield _larger(scene, pair)
 
 
