@@ -6,6 +6,8 @@ import pytest
 
 from data.facts.make import COLUMNS, ROWS, Scene, rectangle, scenes
 from sarknowlip.annotate.claim import Claim
+from sarknowlip.annotate.grammar import packaged_grammar
+from sarknowlip.annotate.pattern import Draw
 from sarknowlip.annotate.stages.function import Function
 from sarknowlip.annotate.stages.landform import Landform
 from sarknowlip.knowledge.evidence import Evidence, Facts
@@ -141,6 +143,14 @@ def test_near_the_centre_of_a_city_no_direction_is_told() -> None:
     assert said(near, "city") == [
         {"name": "Larvik", "country": "Norway", "distance_km": 0.4, "direction": ""}
     ]
+
+
+def test_a_city_that_is_a_country_is_named_once() -> None:
+    scene = Scene()
+    scene.city("Singapore", "Singapore", 5_000_000, 4000.0, 10.0)
+    (claim,) = (c for c in claims(scene.found) if c.predicate == "city")
+    for seed in range(50):
+        assert packaged_grammar().sentence(claim, Draw(str(seed))).count("Singapore") == 1
 
 
 def test_what_lies_on_missing_pixels_is_not_said() -> None:

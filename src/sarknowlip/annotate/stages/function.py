@@ -54,7 +54,7 @@ class Function(RuleStage):
     """States functions, their look, names, the city, buildings, roads and railways."""
 
     name: ClassVar[str] = "function"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     dimension: ClassVar[Dimension] = "function"
     predicates: ClassVar[dict[str, frozenset[str]]] = {
         "dominant_function": frozenset({"function", "share_pct"}),
@@ -94,7 +94,7 @@ def city(facts: Facts) -> Statement | None:
         "city",
         {
             "name": name,
-            "country": country,
+            "country": "" if country == name else country,  # a city that is a country: once
             "distance_km": round(distance / 1000, 1),
             "direction": "" if bearing is None else wind(bearing, 0.0) or "",
         },
