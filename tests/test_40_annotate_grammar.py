@@ -191,7 +191,7 @@ def test_number_agrees_with_its_noun(count: int) -> None:
         kind = {"kind": "crane"} if predicate == "object_count" else {}
         claim = claim_of(predicate, count=count, **kind)
         text = packaged_grammar().sentence(claim, Draw(str(count)))
-        plural = bool(re.search(r"(targets|objects|cranes|ships)\b", text))
+        plural = bool(re.search(r"(targets|objects|cranes|ships|candidates)\b", text))
         assert plural == (count != 1), text
 
 
@@ -247,6 +247,36 @@ def test_confidence_in_hedges_does_not_mix() -> None:
         for claim in claims:
             accepted = [is_sentence(claim, text) for text in texts]
             assert accepted == [certainty(other) == certainty(claim) for other in claims]
+
+
+HEDGE = r"(probabl[ey]|presumably|likely|possibl[ey]|perhaps)"
+NEGATION = r"(no|none|not|hardly|without)"
+
+
+@pytest.mark.parametrize("predicate", sorted(predicates()))
+def test_sentences_hedge_once_and_before_a_negation(predicate: str) -> None:
+    """ "no ship is probably seen" is no English; "possibly … a possible ship" hedges twice."""
+    grammar, rng = packaged_grammar(), random.Random(predicate)
+    for confidence in (0.7, 0.5):
+        for seed in range(150):
+            claim = make_claim(predicate, rng, confidence=confidence)
+            said = grammar.sentence(claim, Draw(str(seed))).lower()
+            assert len(re.findall(rf"\b{HEDGE}\b", said)) == 1, said
+            assert not re.search(r"\b(may|might|suggests?)\b", said), said
+            assert not re.search(rf"\b{NEGATION}\b[^,;:]*\b{HEDGE}\b", said), said
+
+
+@pytest.mark.parametrize("predicate", sorted(predicates()))
+def test_articles_agree_and_images_are_not_ground(predicate: str) -> None:
+    grammar, rng = packaged_grammar(), random.Random(predicate)
+    for seed in range(300):
+        claim = make_claim(predicate, rng, confidence=1.0)
+        said = grammar.sentence(claim, Draw(str(seed)))
+        assert not re.search(r"\b[Aa] (?!uni|use|one\b|Île)[aeiouAEIOU]", said), said
+        assert not re.search(r"\b[Aa]n [^aeiouhAEIOUÅÎ]", said), said
+        assert not re.search(r"\b[Ss]ome (1|one)\b", said), said
+        if predicate in ("relief", "elevation", "city"):
+            assert "image" not in said, said
 
 
 def test_texts_vary() -> None:
