@@ -6,10 +6,10 @@ one again and again. With `"hold": {"after": N, "until": FILE}` requests wait on
 paid, until there is such a file or the client is gone.
 
 - `{"content": text}`: an answer; `"delay": s` waits first
-- `{"status": 429, "headers": {…}}`: an error
+- `{"status": 429, "headers": {…}, "message": text}`: an error
 - `{"hang": s}`: silence
 - `{"cut": true}`: the connection is cut in the middle of the body
-- `{"body": text}`: status 200 with this body
+- `{"body": text, "headers": {…}}`: status 200 with this body
 
 LOG gets one JSON line an event: asked, refused, held, abandoned (the client was gone), paid.
 The port is printed on the first line.
@@ -94,7 +94,7 @@ class Handler(BaseHTTPRequestHandler):
         step = self.server.step(tile)
         time.sleep(step.get("hang", 0) + step.get("delay", 0))
         if "status" in step:
-            message = {"error": {"message": f"scripted {step['status']}"}}
+            message = {"error": {"message": step.get("message", f"scripted {step['status']}")}}
             return self.reply(step["status"], message, step.get("headers", {}))
         if "cut" in step:
             self.send_response(200)
@@ -107,7 +107,7 @@ class Handler(BaseHTTPRequestHandler):
             return None
         if self.gone():
             return self.server.note("abandoned", **about)
-        body = step.get("body") or {
+        body = step["body"] if "body" in step else {
             "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "scripted",
             "choices": [
                 {
@@ -117,7 +117,7 @@ class Handler(BaseHTTPRequestHandler):
             ],
             "usage": TOKENS,
         }  # fmt: skip
-        self.reply(200, body)
+        self.reply(200, body, step.get("headers"))
         return self.server.note("paid", **about)
 
     def hold(self, about: dict[str, Any]) -> None:
@@ -136,9 +136,8 @@ class Handler(BaseHTTPRequestHandler):
     def reply(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
         content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
-        for name, value in (headers or {}).items():
+        for name, value in ({"Content-Type": "application/json"} | (headers or {})).items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)

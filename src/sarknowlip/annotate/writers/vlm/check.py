@@ -18,6 +18,7 @@ from typing import Any
 from sarknowlip.annotate.claim import Argument, Claim
 from sarknowlip.annotate.things import things
 from sarknowlip.annotate.writers import Subject
+from sarknowlip.annotate.writers.vlm.reply import encodable
 from sarknowlip.annotate.writers.vlm.schema import Predicates, asked, is_number, roles
 from sarknowlip.knowledge.evidence import Facts
 
@@ -232,7 +233,14 @@ def _refused(reason: str, detail: str) -> Verdict:
 def rejections(answered: Sequence[object], verdicts: Sequence[Verdict]) -> str:
     """Return one line a rejected claim: what it was and why, without the right value."""
     return "\n".join(
-        f"- {json.dumps(claim, ensure_ascii=False)[:400]}: {verdict.detail}"
+        f"- {_shown(claim)}: {verdict.detail}"
         for claim, verdict in zip(answered, verdicts, strict=True)
         if verdict.reason
     )
+
+
+def _shown(claim: object) -> str:
+    try:
+        return encodable(json.dumps(claim, ensure_ascii=False)[:400])
+    except RecursionError:  # parsed just so
+        return "a claim nested too deep"

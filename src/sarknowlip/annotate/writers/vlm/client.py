@@ -16,12 +16,15 @@ from typing import Any, Self
 
 from sarknowlip.annotate.writers.vlm.config import VlmConfig
 from sarknowlip.annotate.writers.vlm.ledger import Answer
+from sarknowlip.annotate.writers.vlm.reply import encodable, read_reply
 from sarknowlip.core.errors import ConfigError, SarKnowlipError
 
 FORMATS = ("json_schema", "json_object", "text")
 """Ways to ask for JSON, best first; a server that refuses one is asked for the next."""
 MESSAGE = 300
 """Characters of a server's complaint that are told."""
+LONGEST = 32
+"""Characters read of an answer, for each token that it may have."""
 
 Message = dict[str, Any]
 
@@ -35,7 +38,7 @@ class NoAnswerError(SarKnowlipError):
     """
 
     def __init__(self, message: str, *, unreachable: bool = False) -> None:
-        super().__init__(message[:MESSAGE])
+        super().__init__(_line(message))
         self.unreachable = unreachable
 
 
@@ -84,8 +87,8 @@ class Endpoint:
         while True:
             tried = self._format
             try:
-                reply = self._post(messages, schema, FORMATS[tried], key, tally)
-                answer = _answer(reply)
+                body = self._post(messages, schema, FORMATS[tried], key, tally)
+                answer = read_reply(body, LONGEST * self._config.max_tokens)
                 self._settled = True
                 return answer
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
@@ -97,8 +100,7 @@ class Endpoint:
                 openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError,
             ) as error:  # fmt: skip
                 raise ConfigError(
-                    f"{self._config.endpoint} refuses model {self._config.model!r}: "
-                    f"{str(error)[:MESSAGE]}",
+                    f"{self._config.endpoint} refuses model {self._config.model!r}: {_line(error)}",
                     "check the address, the model's name and the key",
                 ) from error
             except openai.APITimeoutError as error:
@@ -120,7 +122,8 @@ class Endpoint:
         form: str,
         key: str,
         tally: Counter[str],
-    ) -> Any:
+    ) -> bytes:
+        """Return the body of the reply."""
         config = self._config
         body: dict[str, Any] = {
             "model": config.model,
@@ -137,9 +140,10 @@ class Endpoint:
         self._tallies.now = tally
         before = tally["requests"]
         try:
-            return self._client.chat.completions.create(
+            reply = self._client.chat.completions.with_raw_response.create(
                 **body, extra_headers={"Idempotency-Key": key}
             )
+            return bytes(reply.content)
         finally:
             tally["retries"] += max(0, tally["requests"] - before - 1)
 
@@ -158,21 +162,9 @@ class Endpoint:
         self._client.close()
 
 
-def _answer(reply: Any) -> Answer:
-    """Return what a reply says.
-
-    Raises:
-        ValueError: It is no chat completion.
-    """
-    choices = getattr(reply, "choices", None)
-    if not choices or choices[0].message is None:
-        raise ValueError("the reply is no chat completion")
-    usage = reply.usage
-    return Answer(
-        choices[0].message.content or "",
-        (usage.prompt_tokens or 0) if usage else 0,
-        (usage.completion_tokens or 0) if usage else 0,
-    )
+def _line(complaint: object) -> str:
+    """Return the beginning of a complaint on one line."""
+    return encodable(" ".join(str(complaint).split())[:MESSAGE])
 
 
 def _package() -> ModuleType:
