@@ -12,7 +12,7 @@ import pytest
 from data.claims.make import tile_claims, tile_facts
 from sarknowlip.annotate.claim import Argument, Claim, Text
 from sarknowlip.annotate.compose import LEVELS, Composer, TextConfig
-from sarknowlip.annotate.grammar import packaged_grammar
+from sarknowlip.annotate.grammar import PLAIN, packaged_grammar
 from sarknowlip.annotate.pattern import Draw
 from sarknowlip.annotate.questions import TOPICS, questions_of
 from sarknowlip.core.errors import ConfigError
@@ -315,6 +315,36 @@ def test_paragraphs_keep_their_length(words: tuple[int, int]) -> None:
         assert len(text.text.split()) <= words[1]
         assert text.dimension == "summary"
         assert len(text.text.split()) >= words[0] - 20
+
+
+def hedged(text: str) -> list[str]:
+    """Return the hedges of a paragraph, sentence by sentence."""
+    return re.findall(
+        r"\b(probably|presumably|most likely|possibly|perhaps|it is \w+ that)\b", text.lower()
+    )
+
+
+def test_paragraphs_spare_hedges() -> None:
+    for seed in range(40):
+        claims = tile_claims(seed)
+        composer = Composer(TextConfig(levels=("paragraph",), words=(60, 100)))
+        (text,) = composer.texts(claims, [])
+        by_id = {claim.id: claim for claim in claims}
+        assert composer.fault(text, by_id, []) is None
+        told = [by_id[key] for key in text.claim_ids]
+        unsure = sum(claim.confidence < PLAIN for claim in told)
+        assert len(hedged(text.text)) == unsure <= 1 + len(told) // 3, text.text
+
+
+def test_paragraphs_vary_their_hedges() -> None:
+    composer = Composer(TextConfig(levels=("paragraph",), words=(40, 60)))
+    repeated = 0
+    for seed in range(40):
+        (text,) = composer.texts(tile_claims(seed, confidence=0.7), [])
+        first = hedged(text.text)[:3]
+        assert len(first) == 3
+        repeated += len(set(first)) < 3
+    assert repeated <= 2
 
 
 def test_nothing_to_say() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from pydantic import Field, model_validator
@@ -23,6 +23,8 @@ LEVELS: tuple[Level, ...] = (
 )  # fmt: skip
 CHOICES = 3
 """False answers offered at most."""
+REDRAWS = 40
+"""Wordings tried for a sentence of a paragraph, so that it does not repeat a hedge."""
 
 Item = TypeVar("Item")
 
@@ -69,7 +71,7 @@ class Composer:
         ConfigError: There is no lexicon of that language, or it is malformed.
     """
 
-    version = "3"
+    version = "4"
 
     def __init__(self, config: TextConfig | None = None, grammar: Grammar | None = None) -> None:
         self.config = config or TextConfig()
@@ -159,14 +161,30 @@ class Composer:
         if not chosen:
             return
         link = draw.below(2 * len(chosen))
-        said = [self._said(claim, linked=place == link > 1) for place, claim in enumerate(chosen)]
+        said, used = list[str](), set[str]()
+        for place, claim in enumerate(chosen):
+            said.append(self._fresh(claim, used, linked=place == link > 1))
+            used |= self.grammar.hedges(claim, said[-1])
         yield Text.of(
             claims[0].tile_id, dimension_of(chosen), "paragraph", " ".join(said),
             claim_ids=[claim.id for claim in chosen], language=self.grammar.language,
         )  # fmt: skip
 
-    def _said(self, claim: Claim, *, linked: bool) -> str:
-        return self.grammar.sentence(claim, self._draw("paragraph", claim.id), linked=linked)
+    def _said(self, claim: Claim, *, linked: bool, turn: int = 0) -> str:
+        draw = self._draw(f"paragraph{turn or ''}", claim.id)
+        return self.grammar.sentence(claim, draw, linked=linked)
+
+    def _fresh(self, claim: Claim, used: Collection[str], *, linked: bool) -> str:
+        """Return a sentence whose hedge the paragraph has not used yet, if one is soon found."""
+        first = self._said(claim, linked=linked)
+        if not self.grammar.hedges(claim, first) & set(used):
+            return first
+        for turn in range(1, REDRAWS):
+            other = self._said(claim, linked=linked, turn=turn)
+            shorter = len(other.split()) <= len(first.split())
+            if shorter and not self.grammar.hedges(claim, other) & set(used):
+                return other
+        return first
 
     def _questions(self, claims: Sequence[Claim]) -> Iterator[Text]:
         if not claims:

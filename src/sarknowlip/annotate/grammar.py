@@ -21,6 +21,7 @@ from sarknowlip.annotate.pattern import (
     Bound,
     Draw,
     Line,
+    Literals,
     Slot,
     capitalised,
     choice_ends,
@@ -95,6 +96,19 @@ class Grammar:
         count = len(lines)
         draw.state, place = divmod(draw.state, count)
         return lines[place].render(said, draw)
+
+    def hedges(self, claim: Claim, text: str) -> set[str]:
+        """Return the adverbs in a claim's sentence, or the frame's beginning, that hedge it."""
+        certain, words = certainty(claim), text.lower()
+        if certain == "plain":
+            return set()
+        frames = {
+            said.strip(" ,.")
+            for frame in self._frames[certain]
+            if isinstance(frame.segments[0], Literals)
+            for said in frame.segments[0]
+        }
+        return {said for said in {*self._hedges.get(certain, ()), *frames} if said in words}
 
     def sentence_ends(
         self, claim: Claim, text: str, starts: Iterable[int], *, linked: bool = False

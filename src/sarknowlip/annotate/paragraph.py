@@ -4,6 +4,9 @@ Claims are taken from all dimensions by turns, the summary first, what is least 
 absent last, until the paragraph is as long as it shall be. They are then told in the order of the
 chain. Left out is what the paragraph has told in other words: the share or number of the same
 thing, a comparison of two of which both are told, a target's rank without those before it.
+
+What must be said with a hedge stays below a third, one aside, while the paragraph can be filled
+with what is certain.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from sarknowlip.annotate.claim import Claim
+from sarknowlip.annotate.grammar import PLAIN
 from sarknowlip.annotate.pattern import Draw
 
 LIKE = {
@@ -25,6 +29,8 @@ ABSENT = frozenset({"surface_absent", "cover_absent", "function_unmapped"})
 ALIKE = {"sea": "water", "lake": "water", "river": "water", "canal": "water"}
 MOST_ABSENT = 1
 """Absences in a paragraph."""
+PLAIN_TO_HEDGED = 2
+"""Sentences without a hedge for each that has one, beside the first."""
 
 
 class Length(NamedTuple):
@@ -54,15 +60,19 @@ def chosen_claims(
     least, most, draw = length
     aim = least + draw.below(most - least + 1)
     chosen, told, words = list[Claim](), set[str](), 0
-    for claim in spread(claims):
-        news = tells(claim)
-        if news & told or not _in_turn(claim, chosen):
-            continue
-        more = len(say(claim).split())
-        if not chosen or words + more <= aim or (words < least and words + more <= most):
-            chosen.append(claim)
-            told |= news
-            words += more
+    for sparing in (True, False):
+        aimed = aim if sparing else least
+        for claim in spread(claims):
+            news = tells(claim)
+            if news & told or not _in_turn(claim, chosen):
+                continue
+            if sparing and is_hedged(claim) and _hedged_enough(chosen):
+                continue
+            more = len(say(claim).split())
+            if not chosen or words + more <= aimed or (words < least and words + more <= most):
+                chosen.append(claim)
+                told |= news
+                words += more
     kept = {claim.id for claim in chosen}
     return sorted(
         (claim for claim in claims if claim.id in kept), key=lambda c: c.predicate != "headline"
@@ -80,6 +90,16 @@ def tells(claim: Claim) -> set[str]:
     if "a" in said and "b" in said:
         return {"/".join(sorted((str(said["a"]), str(said["b"]))))}
     return {claim.id}
+
+
+def is_hedged(claim: Claim) -> bool:
+    """Return whether a claim's sentence must say that it is not certain."""
+    return claim.confidence < PLAIN
+
+
+def _hedged_enough(chosen: Sequence[Claim]) -> bool:
+    hedged = sum(map(is_hedged, chosen))
+    return len(chosen) - hedged < PLAIN_TO_HEDGED * hedged
 
 
 def spread(claims: Sequence[Claim]) -> Iterator[Claim]:
