@@ -28,6 +28,7 @@ class AnnotateConfig(Config):
             `options` name files for, and those that need none.
         options: Files of the sources.
         stages: Names of stages, in the order of the chain.
+        least: Confidence below which a claim is not made, whoever writes.
         writer: Who chooses the claims.
         texts: Which texts are made.
     """
@@ -35,6 +36,7 @@ class AnnotateConfig(Config):
     sources: tuple[str, ...] | None = Field(None, min_length=1)
     options: SourceOptions = SourceOptions()
     stages: tuple[str, ...] = Field(tuple(STAGES), min_length=1)
+    least: float = Field(0.5, ge=0.0, le=1.0)
     writer: GroundedConfig | VlmConfig = Field(GroundedConfig(), discriminator="kind")
     texts: TextConfig = TextConfig()
 
@@ -73,6 +75,7 @@ class TileAnnotator:
             SOURCES[name](config.options) for name in config.asked
         ]
         self.stages: list[Stage] = [STAGES[name]() for name in config.stages]
+        self.least = config.least
         self.writer: Writer = WRITERS[config.writer.kind](config.writer)
         self.composer = Composer(config.texts)
 
@@ -89,7 +92,9 @@ class TileAnnotator:
         subjects = []
         for tile in tiles:
             evidence = self.evidence(tile)
-            subjects.append(Subject(tile, evidence, self.derive(tile.id, evidence)))
+            derived = self.derive(tile.id, evidence)
+            sure = [claim for claim in derived if claim.confidence >= self.least]
+            subjects.append(Subject(tile, evidence, sure))
         drafts = self.writer.write(subjects)
         return [
             TileAnnotation(

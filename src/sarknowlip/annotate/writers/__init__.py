@@ -27,8 +27,9 @@ class Subject:
     Attributes:
         tile: Pixels, map grid, acquisition.
         evidence: All that is known of it.
-        derived: All claims that follow from the evidence, stage by stage, each predicate's more
-            important ones first. A writer may make these claims and no other.
+        derived: All claims that follow from the evidence and are sure enough
+            (`AnnotateConfig.least`), stage by stage, each predicate's more important ones first. A
+            writer may make these claims and no other.
     """
 
     tile: TileImage

@@ -1,4 +1,4 @@
-"""The writer that needs no model: of what follows from the evidence, the sure and important."""
+"""The writer that needs no model: of what follows from the evidence, the important."""
 
 from __future__ import annotations
 
@@ -19,16 +19,14 @@ class GroundedConfig(Config):
     Attributes:
         kind: Name in the table of writers.
         most: Claims of one predicate about one tile at most.
-        least: Confidence below which a claim is not made.
     """
 
     kind: Literal["grounded"] = "grounded"
     most: int = Field(6, ge=1)
-    least: float = Field(0.5, ge=0.0, le=1.0)
 
 
 class GroundedWriter:
-    """Takes the first claims of each predicate that are sure enough.
+    """Takes the first claims of each predicate.
 
     Args:
         config: How many.
@@ -49,8 +47,6 @@ class GroundedWriter:
         told: Counter[str] = Counter()
         picked = []
         for claim in derived:
-            if claim.confidence < self.config.least:
-                continue
             told[claim.predicate] += 1
             if told[claim.predicate] <= self.config.most:
                 picked.append(claim)
