@@ -20,7 +20,7 @@ def model() -> SarKnowLIP:
     torch.manual_seed(0)
     made = SarKnowLIP(SarKnowLIPConfig.of(SIZE, 300)).eval()
     with torch.no_grad():
-        for table in (made.image.patches.polarization, made.image.patches.band):
+        for table in (made.image.patches.channel.polarization, made.image.patches.channel.band):
             table.weight.normal_(std=0.5)
         for norm in (made.image_norm, made.text_norm):
             norm.running_mean.normal_(std=0.1)
@@ -131,7 +131,7 @@ def test_sizes_are_as_said() -> None:
         with torch.device("meta"):
             made = SarKnowLIP(SarKnowLIPConfig.of(size, 2048))
         millions[name] = round(sum(p.numel() for p in made.parameters()) / 1e6)
-    assert millions == {"tiny": 6, "small": 34}
+    assert millions == {"tiny": 6, "small": 56, "base": 180, "large": 535}
 
 
 def test_wrong_shapes_are_refused(model: SarKnowLIP) -> None:

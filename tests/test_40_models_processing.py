@@ -120,7 +120,7 @@ def test_order_of_channels_in_the_file_does_not_matter(processor: SarProcessor) 
     straight = processor.images([tile(db, names)])
     turned = processor.images([tile(db[::-1], names[::-1])])
     for key, value in straight.items():
-        assert torch.equal(value, turned[key])
+        assert torch.equal(value.nan_to_num(9.0), turned[key].nan_to_num(9.0))
 
 
 def test_mixed_batches_are_padded(processor: SarProcessor) -> None:

@@ -27,6 +27,13 @@ class ModelSize(Config):
         text_heads: Attention heads of the text encoder.
         text_tokens: Longest text, tokens; what is longer is cut off.
         embed_dim: Width of the space in which images and texts meet.
+        fusion_depth: Transformer blocks of the fusion encoder, of the text's width.
+        decoder_depth: Transformer blocks of the text decoder, of the text's width.
+        pixel_width: Width of the image decoder; divisible by 4 and by `image_heads`.
+        pixel_depth: Transformer blocks of the image decoder.
+        pixel_features: Numbers predicted per patch and channel; null for a patch's pixels.
+        geo_dropout: Share of samples whose geographic tokens are all unknown in training; each
+            token of the others is unknown with the same chance.
     """
 
     image_px: Positive
@@ -39,6 +46,12 @@ class ModelSize(Config):
     text_heads: Positive
     text_tokens: Annotated[int, Field(ge=4)] = 256
     embed_dim: Positive
+    fusion_depth: Positive = 1
+    decoder_depth: Positive = 1
+    pixel_width: Positive = 32
+    pixel_depth: Positive = 1
+    pixel_features: Positive | None = None
+    geo_dropout: Annotated[float, Field(ge=0.0, le=1.0)] = 0.3
 
     def model_post_init(self, context: object, /) -> None:
         """Check what does not divide.
@@ -50,6 +63,7 @@ class ModelSize(Config):
             ("image_px", "patch_px"),
             ("image_width", "image_heads"),
             ("text_width", "text_heads"),
+            ("pixel_width", "image_heads"),
         ):
             values = getattr(self, whole), getattr(self, part)
             if values[0] % values[1]:
@@ -57,10 +71,11 @@ class ModelSize(Config):
                     f"{whole}={values[0]} is no multiple of {part}={values[1]}",
                     f"change model.{whole} or model.{part}",
                 )
-        if self.image_width % 4:
-            raise ConfigError(
-                f"image_width={self.image_width} is no multiple of 4", "change model.image_width"
-            )
+        for name in ("image_width", "pixel_width"):
+            if getattr(self, name) % 4:
+                raise ConfigError(
+                    f"{name}={getattr(self, name)} is no multiple of 4", f"change model.{name}"
+                )
 
 
 SIZES = {
@@ -68,12 +83,16 @@ SIZES = {
         image_px=128,
         patch_px=16,
         image_width=192,
-        image_depth=8,
+        image_depth=5,
         image_heads=3,
         text_width=192,
-        text_depth=4,
+        text_depth=2,
         text_heads=3,
         embed_dim=192,
+        fusion_depth=1,
+        decoder_depth=2,
+        pixel_width=96,
+        pixel_depth=2,
     ),
     "small": ModelSize(
         image_px=256,
@@ -85,15 +104,55 @@ SIZES = {
         text_depth=6,
         text_heads=6,
         embed_dim=384,
+        fusion_depth=4,
+        decoder_depth=4,
+        pixel_width=192,
+        pixel_depth=4,
+    ),
+    "base": ModelSize(
+        image_px=224,
+        patch_px=16,
+        image_width=768,
+        image_depth=12,
+        image_heads=12,
+        text_width=512,
+        text_depth=8,
+        text_heads=8,
+        embed_dim=512,
+        fusion_depth=6,
+        decoder_depth=6,
+        pixel_width=384,
+        pixel_depth=4,
+    ),
+    "large": ModelSize(
+        image_px=224,
+        patch_px=16,
+        image_width=1024,
+        image_depth=24,
+        image_heads=16,
+        text_width=768,
+        text_depth=12,
+        text_heads=12,
+        embed_dim=768,
+        fusion_depth=6,
+        decoder_depth=6,
+        pixel_width=512,
+        pixel_depth=4,
     ),
 }
-"""Sizes by name: with a vocabulary of 2,048, tiny has 6 and small 34 million parameters."""
+"""Sizes by name: with a vocabulary of 2,048 they have 6, 56, 180 and 535 million parameters. The
+image encoders of the last three are as deep and wide as ViT-S/16, B/16 and L/16."""
 
 
 class SarKnowLIPConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
     """Configuration in the form that `transformers` stores as config.json.
 
-    Attributes are those of `ModelSize`, the size of the vocabulary and the id of padding.
+    Attributes are those of `ModelSize` and:
+        vocab_size: Tokens of the vocabulary.
+        pad_token_id: Id of padding.
+        bos_token_id: Id of a text's first token.
+        eos_token_id: Id of a text's last token.
+        table_std: Standard deviation of the first token embeddings.
     """
 
     model_type = "sarknowlip"
@@ -101,15 +160,23 @@ class SarKnowLIPConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
     image_px: int = 128
     patch_px: int = 16
     image_width: int = 192
-    image_depth: int = 8
+    image_depth: int = 5
     image_heads: int = 3
     text_width: int = 192
-    text_depth: int = 4
+    text_depth: int = 2
     text_heads: int = 3
     text_tokens: int = 256
     embed_dim: int = 192
+    fusion_depth: int = 1
+    decoder_depth: int = 2
+    pixel_width: int = 96
+    pixel_depth: int = 2
+    pixel_features: int | None = None
+    geo_dropout: float = 0.3
     vocab_size: int = 2048
     pad_token_id: int = 0
+    bos_token_id: int = 1
+    eos_token_id: int = 2
     table_std: float = 0.3
 
     @classmethod

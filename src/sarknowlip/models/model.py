@@ -1,11 +1,16 @@
-"""The model: two encoders that meet in one space (CLIP, Radford et al. 2021).
+"""The model: two encoders that meet in one space (CLIP, Radford et al. 2021), and what reads them.
+
+A fusion encoder says whether a text and an image belong together, a text decoder tells an image in
+words, a light image decoder fills in masked patches. Tokens are computed once by `image_tokens` and
+`text_tokens` and shared by all of them.
 
 Before its projection each encoder's vector goes through batch normalisation without weights, as in
 the heads of MoCo v3 (Chen et al. 2021): it takes away what all inputs share. Without it training on
 few tiles with short captions often stays where all embeddings are equal and the loss is log B.
 In evaluation running statistics are used, so that an embedding does not depend on its batch.
 
-Shapes: B batch, C channels, Y × X pixels, L tokens, D width of the joint space.
+Shapes: B batch, C channels, Y × X pixels, L tokens or patches, K patches seen, D width of tokens,
+E width of the joint space, F numbers a patch, V vocabulary.
 """
 
 from __future__ import annotations
@@ -23,15 +28,21 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 from transformers.utils.generic import ModelOutput
 
-from sarknowlip.models.block import ScaledLinear
+from sarknowlip.models.block import Positions, ScaledLinear
 from sarknowlip.models.config import SarKnowLIPConfig
-from sarknowlip.models.text import TextEncoder
-from sarknowlip.models.vit import ImageEncoder
+from sarknowlip.models.decoder import Cache, TextDecoder
+from sarknowlip.models.fusion import FusionEncoder
+from sarknowlip.models.norm import JointBatchNorm
+from sarknowlip.models.pixels import PixelDecoder
+from sarknowlip.models.text import TextEncoder, masked_mean
+from sarknowlip.models.vit import ImageEncoder, gsd_frequencies, sine_positions
 
 MAX_SCALE = 100.0
 """Largest factor on cosines, as in CLIP: keeps training stable."""
 FIRST_SCALE = 5.0
 """Factor on cosines of an untrained model."""
+FIRST_BIAS = -10.0
+"""Bias of an untrained model, as in SigLIP (Zhai et al. 2023)."""
 
 
 @dataclass
@@ -39,8 +50,8 @@ class SarKnowLIPOutput(ModelOutput):
     """What a forward pass gives.
 
     Attributes:
-        image_embeds: Images, (B, D), unit length.
-        text_embeds: Texts, (B, D), unit length.
+        image_embeds: Images, (B, E), unit length.
+        text_embeds: Texts, (B, E), unit length.
         scale: Factor on cosines, scalar, at most `MAX_SCALE`.
     """
 
@@ -50,47 +61,148 @@ class SarKnowLIPOutput(ModelOutput):
 
 
 class SarKnowLIP(PreTrainedModel):  # type: ignore[no-untyped-call]
-    """Image and text encoder for radar.
+    """Encoders of images and texts, fusion encoder, text decoder, light image decoder.
 
     Attributes:
         logit_scale: Logarithm of the factor on cosines, learned.
+        bias: Added to scaled cosines by the pairwise sigmoid loss, learned.
     """
 
     config_class = SarKnowLIPConfig
     base_model_prefix = "sarknowlip"
     main_input_name = "pixel_values"
+    supports_gradient_checkpointing = True
 
     def __init__(self, config: SarKnowLIPConfig) -> None:
         super().__init__(config)
         self.image = ImageEncoder(config)
         self.text = TextEncoder(config)
-        self.image_norm = nn.BatchNorm1d(config.image_width, affine=False)
-        self.text_norm = nn.BatchNorm1d(config.text_width, affine=False)
+        self.image_norm = JointBatchNorm(config.image_width)
+        self.text_norm = JointBatchNorm(config.text_width)
         self.image_projection = nn.Linear(config.image_width, config.embed_dim, bias=False)
         self.text_projection = nn.Linear(config.text_width, config.embed_dim, bias=False)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(FIRST_SCALE)))
+        self.bias = nn.Parameter(torch.tensor(FIRST_BIAS))
+        self.fusion = FusionEncoder(config)
+        self.decoder = TextDecoder(config)
+        self.pixels = PixelDecoder(config)
         self.post_init()  # type: ignore[no-untyped-call]
 
-    def encode_image(self, pixel_values: Tensor, channel_ids: Tensor, gsd_m: Tensor) -> Tensor:
-        """Return images as unit vectors (B, D).
+    @property
+    def scale(self) -> Tensor:
+        """Factor on cosines, scalar, at most `MAX_SCALE`."""
+        return self.logit_scale.exp().clamp(max=MAX_SCALE)
+
+    def image_tokens(
+        self,
+        pixel_values: Tensor,
+        channel_ids: Tensor,
+        gsd_m: Tensor,
+        geo: Tensor | None = None,
+        keep: Tensor | None = None,
+    ) -> Tensor:
+        """Return the tokens (B, K, D_image) of the patches kept, in the order of `keep`.
 
         Args:
             pixel_values: Normalised pixels (B, C, Y, X), Y = X = `config.image_px`, 1–4 channels.
             channel_ids: Identifiers of channels (B, C), 0 where absent.
             gsd_m: Ground sample distance of these pixels (B,), metres.
-        """
-        pooled_BD = self.image_norm(self.image(pixel_values, channel_ids, gsd_m))
-        return functional.normalize(self.image_projection(pooled_BD).float(), dim=-1)
+            geo: Features of `geo.geo_features` (B, 8), NaN where unknown; None for all unknown.
+            keep: Patches seen (B, K), int64, rows-first index, none twice; None for all in order.
 
-    def encode_text(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Return texts as unit vectors (B, D).
+        Raises:
+            ValueError: Pixels of another size.
+        """
+        tokens_BKD: Tensor = self.image(pixel_values, channel_ids, gsd_m, geo, keep)
+        return tokens_BKD
+
+    def text_tokens(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Return the tokens (B, L, D_text); at padding they mean nothing.
 
         Args:
             input_ids: Token ids (B, L), L at most `config.text_tokens`.
-            attention_mask: 1 for a real token, 0 for padding (B, L).
+            attention_mask: 1 for a real token, 0 for padding (B, L); one real token a row at least.
         """
-        pooled_BD = self.text_norm(self.text(input_ids, attention_mask))
+        tokens_BLD: Tensor = self.text(input_ids, attention_mask)
+        return tokens_BLD
+
+    def project_image(self, tokens_BKD: Tensor) -> Tensor:
+        """Return images as unit vectors (B, E), float32, from `image_tokens`."""
+        pooled_BD = self.image_norm(tokens_BKD.mean(dim=1))
+        return functional.normalize(self.image_projection(pooled_BD).float(), dim=-1)
+
+    def project_text(self, tokens_BLD: Tensor, attention_mask: Tensor) -> Tensor:
+        """Return texts as unit vectors (B, E), float32, from `text_tokens`."""
+        pooled_BD = self.text_norm(masked_mean(tokens_BLD, attention_mask))
         return functional.normalize(self.text_projection(pooled_BD).float(), dim=-1)
+
+    def encode_image(
+        self,
+        pixel_values: Tensor,
+        channel_ids: Tensor,
+        gsd_m: Tensor,
+        geo: Tensor | None = None,
+    ) -> Tensor:
+        """Return images as unit vectors (B, E); arguments as in `image_tokens`."""
+        return self.project_image(self.image_tokens(pixel_values, channel_ids, gsd_m, geo))
+
+    def encode_text(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Return texts as unit vectors (B, E); arguments as in `text_tokens`."""
+        return self.project_text(self.text_tokens(input_ids, attention_mask), attention_mask)
+
+    def match(self, tokens_BLD: Tensor, attention_mask: Tensor, image_BKD: Tensor) -> Tensor:
+        """Return the logit (B,) that text and image belong together.
+
+        Args:
+            tokens_BLD: From `text_tokens`.
+            attention_mask: 1 for a real token, 0 for padding (B, L).
+            image_BKD: From `image_tokens`.
+        """
+        logit_B: Tensor = self.fusion(tokens_BLD, attention_mask, image_BKD)
+        return logit_B
+
+    def caption_logits(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None,
+        image_BKD: Tensor | None,
+        cache: Cache | None = None,
+    ) -> Tensor:
+        """Return logits (B, L, V): at each token those of the next one.
+
+        Args:
+            input_ids: Token ids (B, L); with `cache` those that follow what it holds.
+            attention_mask: 1 for a real token, 0 for padding (B, L); None if all are real.
+            image_BKD: From `image_tokens`; None for the likelihood without an image.
+            cache: What earlier calls left.
+
+        Raises:
+            ValueError: More tokens than `config.text_tokens`.
+        """
+        logits_BLV: Tensor = self.decoder(
+            input_ids, attention_mask, image_BKD, self.text.tokens, cache
+        )
+        return logits_BLV
+
+    def predict_patches(
+        self,
+        image_BKD: Tensor,
+        keep: Tensor | None,
+        channel_ids: Tensor,
+        text_BLD: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+    ) -> Tensor:
+        """Return predictions (B, C, L, F) for all L patches; zeros for absent channels.
+
+        Args:
+            image_BKD: From `image_tokens`.
+            keep: Patches these tokens are of (B, K), as there; None for all.
+            channel_ids: Identifiers of channels (B, C), 0 where absent.
+            text_BLD: From `text_tokens`; None for no text.
+            attention_mask: 1 for a real token, 0 for padding; None if all are real.
+        """
+        predicted_BCLF: Tensor = self.pixels(image_BKD, keep, channel_ids, text_BLD, attention_mask)
+        return predicted_BCLF
 
     def forward(
         self,
@@ -99,12 +211,14 @@ class SarKnowLIP(PreTrainedModel):  # type: ignore[no-untyped-call]
         gsd_m: Tensor,
         input_ids: Tensor,
         attention_mask: Tensor,
+        *,
+        geo: Tensor | None = None,
     ) -> SarKnowLIPOutput:
         """Encode images and texts; arguments as in `encode_image` and `encode_text`."""
         return SarKnowLIPOutput(
-            image_embeds=self.encode_image(pixel_values, channel_ids, gsd_m),
+            image_embeds=self.encode_image(pixel_values, channel_ids, gsd_m, geo),
             text_embeds=self.encode_text(input_ids, attention_mask),
-            scale=self.logit_scale.exp().clamp(max=MAX_SCALE),
+            scale=self.scale,
         )
 
     @classmethod
@@ -123,25 +237,28 @@ class SarKnowLIP(PreTrainedModel):  # type: ignore[no-untyped-call]
     def _init_weights(self, module: nn.Module) -> None:
         from transformers import initialization as init
 
-        from sarknowlip.models.vit import gsd_frequencies, sine_positions
-
         if isinstance(module, nn.Linear):
             gain = module.gain if isinstance(module, ScaledLinear) else 1.0
             init.normal_(module.weight, std=gain * module.in_features**-0.5)
             if module.bias is not None:
                 init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
-            init.normal_(
-                module.weight, std=0.02 if module is self.text.positions else self.config.table_std
-            )
+            small = isinstance(module, Positions)
+            init.normal_(module.weight, std=Positions.STD if small else self.config.table_std)
         elif isinstance(module, nn.LayerNorm):
             init.ones_(module.weight)
             init.zeros_(module.bias)
-        elif isinstance(module, ImageEncoder):
-            init.copy_(module.position_LD, sine_positions(module.side, self.config.image_width))
-            init.copy_(module.octave_G, gsd_frequencies())
+        elif isinstance(module, JointBatchNorm):
+            init.zeros_(module.running_mean)
+            init.ones_(module.running_var)
+        elif isinstance(module, (ImageEncoder, PixelDecoder)):
+            width = module.position_LD.shape[1]
+            init.copy_(module.position_LD, sine_positions(module.side, width))
+            if isinstance(module, ImageEncoder):
+                init.copy_(module.octave_G, gsd_frequencies())
         elif isinstance(module, SarKnowLIP):
             init.constant_(module.logit_scale, math.log(FIRST_SCALE))
+            init.constant_(module.bias, FIRST_BIAS)
 
 
 @contextlib.contextmanager

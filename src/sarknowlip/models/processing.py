@@ -21,8 +21,9 @@ from torch import Tensor
 from sarknowlip.core.config import Config
 from sarknowlip.core.errors import ConfigError
 from sarknowlip.core.files import read_json, write_json
-from sarknowlip.geo.grid import ground_sample_distance
+from sarknowlip.geo.grid import ground_sample_distance, lonlat_of_pixels
 from sarknowlip.models.channels import ABSENT, channel_id
+from sarknowlip.models.geo import geo_features
 from sarknowlip.models.tokenizer import PAD, load_tokenizer, save_tokenizer
 from sarknowlip.sar.scaling import db_to_power, power_to_db
 from sarknowlip.sar.tile import TileImage
@@ -73,7 +74,8 @@ class SarProcessor:
 
         Returns:
             `pixel_values` float32 (B, C, Y, X); `channel_ids` int64 (B, C), 0 where absent;
-            `gsd_m` float32 (B,), metres between these pixels.
+            `gsd_m` float32 (B,), metres between these pixels; `geo` float32 (B, 8), what
+            `geo.geo_features` makes of place and acquisition, NaN where unknown.
         """
         ready = [self._one(tile) for tile in tiles]
         widest = max(len(ids) for _, ids, _ in ready)
@@ -87,6 +89,7 @@ class SarProcessor:
             "pixel_values": torch.from_numpy(pixels),
             "channel_ids": torch.from_numpy(ids),
             "gsd_m": torch.tensor([gsd for _, _, gsd in ready], dtype=torch.float32),
+            "geo": torch.from_numpy(np.stack([tile_geo(tile) for tile in tiles])),
         }
 
     def texts(self, texts: Sequence[str]) -> dict[str, Tensor]:
@@ -145,6 +148,20 @@ class SarProcessor:
         gsd_x, gsd_y = ground_sample_distance(tile.geobox)
         gsd = np.sqrt(gsd_x * gsd_y * rows * columns) / edge
         return normal, [ids[index] for index in order], float(gsd)
+
+
+def tile_geo(tile: TileImage) -> npt.NDArray[np.float32]:
+    """Return the features of `geo.geo_features` of a tile: its own centre, its scene's view."""
+    rows, columns = tile.geobox.shape
+    lon, lat = lonlat_of_pixels(tile.geobox, np.array([columns / 2]), np.array([rows / 2]))
+    seen = tile.acquisition
+    return geo_features(
+        lonlat=(float(lon[0]), float(lat[0])),
+        incidence_deg=seen.incidence_angle,
+        orbit=seen.orbit_state,
+        side=seen.observation_direction,
+        time=seen.start_datetime,
+    )
 
 
 def area_mean(power: npt.NDArray[np.float32], edge: int) -> npt.NDArray[np.float32]:

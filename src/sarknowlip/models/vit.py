@@ -7,9 +7,11 @@ are averaged over the channels present. The average keeps the number of tokens, 
 before it keeps it from being a function of the mean image only. Polarisation and band are learned
 apart, so that a combination unseen in training has parts that were seen. The ground sample distance
 enters as Fourier features of its logarithm, added to all tokens. Positions are fixed
-2-D sine waves.
+2-D sine waves. Geographic tokens (`geo`) take part in attention and are not returned. Of a masked
+image only the patches kept are encoded, as in MAE (He et al. 2022).
 
-Shapes: B batch, C channels, Y × X pixels, L patches, P pixels of a patch, D width, G features.
+Shapes: B batch, C channels, Y × X pixels, L patches, K patches kept, P pixels of a patch, D width,
+E = 2 D, G features.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from torch.nn import functional
 from sarknowlip.models.block import Block, ScaledLinear
 from sarknowlip.models.channels import ABSENT, BANDS, POLARIZATIONS
 from sarknowlip.models.config import SarKnowLIPConfig
+from sarknowlip.models.geo import GEO_FEATURES, GEO_TOKENS, GeoTokens
 
 GSD_OCTAVES = (-3.0, 8.0)
 """Ground sample distances told apart: 2^−3 … 2^8 metres."""
@@ -32,6 +35,34 @@ POSITION_SCALE = 0.2
 GSD_GAIN = 0.1
 """What all images of a batch share starts small: where it dominates the mean token, all embeddings
 begin nearly equal and contrastive training can stay there."""
+
+
+class ChannelScale(nn.Module):
+    """What is learned for a channel: a factor and a shift (FiLM, Perez et al. 2018).
+
+    Args:
+        width: Width D of what is scaled.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.polarization = nn.Embedding(len(POLARIZATIONS), 2 * width)
+        self.band = nn.Embedding(len(BANDS), 2 * width)
+
+    def forward(self, x_BCLD: Tensor, ids_BC: Tensor) -> Tensor:
+        """Return x · (1 + factor) + shift, same shape (C or L of `x_BCLD` may be 1).
+
+        Args:
+            x_BCLD: Tokens of channels.
+            ids_BC: Identifiers of channels; what becomes of absent ones means nothing.
+        """
+        place_BC = (ids_BC - 1).clamp_min(0)
+        learned_BCE = self.polarization(place_BC % len(POLARIZATIONS)) + self.band(
+            torch.div(place_BC, len(POLARIZATIONS), rounding_mode="floor")
+        )
+        scale_BC1D, shift_BC1D = learned_BCE.unsqueeze(2).chunk(2, dim=-1)
+        scaled_BCLD: Tensor = x_BCLD * (1 + scale_BC1D) + shift_BC1D
+        return scaled_BCLD
 
 
 class ChannelPatches(nn.Module):
@@ -46,31 +77,25 @@ class ChannelPatches(nn.Module):
         super().__init__()
         self.patch_px = patch_px
         self.project = nn.Linear(patch_px * patch_px, width)
-        self.polarization = nn.Embedding(len(POLARIZATIONS), 2 * width)
-        self.band = nn.Embedding(len(BANDS), 2 * width)
+        self.channel = ChannelScale(width)
         self.mix = nn.Linear(width, width)
 
-    def forward(self, pixels_BCYX: Tensor, ids_BC: Tensor) -> Tensor:
-        """Return tokens (B, L, D), rows of patches first.
+    def forward(self, pixels_BCYX: Tensor, ids_BC: Tensor, keep_BK: Tensor | None = None) -> Tensor:
+        """Return tokens (B, K, D), in the order of `keep_BK`; all, rows first, without it.
 
         Args:
             pixels_BCYX: Normalised pixels; what absent channels hold is ignored.
             ids_BC: Identifiers of channels, 0 where absent.
+            keep_BK: Patches seen.
         """
-        B, C, Y, X = pixels_BCYX.shape
-        p = self.patch_px
-        patches_BCLP = (
-            pixels_BCYX.reshape(B, C, Y // p, p, X // p, p)
-            .permute(0, 1, 2, 4, 3, 5)
-            .reshape(B, C, -1, p * p)
-        )
+        patches_BCLP = to_patches(pixels_BCYX, self.patch_px)
+        if keep_BK is not None:
+            B, C, _, P = patches_BCLP.shape
+            patches_BCLP = patches_BCLP.gather(
+                2, keep_BK[:, None, :, None].expand(B, C, keep_BK.shape[1], P)
+            )
         present_BC = ids_BC != ABSENT
-        place_BC = (ids_BC - 1).clamp_min(0)
-        learned_BCE = self.polarization(place_BC % len(POLARIZATIONS)) + self.band(
-            torch.div(place_BC, len(POLARIZATIONS), rounding_mode="floor")
-        )
-        scale_BC1D, shift_BC1D = learned_BCE.unsqueeze(2).chunk(2, dim=-1)
-        seen_BCLD = functional.gelu(self.project(patches_BCLP) * (1 + scale_BC1D) + shift_BC1D)
+        seen_BCLD = functional.gelu(self.channel(self.project(patches_BCLP), ids_BC))
         seen_BCLD = seen_BCLD.masked_fill(~present_BC[:, :, None, None], 0.0)
         count_B11 = present_BC.sum(dim=1).clamp_min(1)[:, None, None]
         tokens_BLD: Tensor = self.mix(seen_BCLD.sum(dim=1) / count_B11)
@@ -78,7 +103,7 @@ class ChannelPatches(nn.Module):
 
 
 class ImageEncoder(nn.Module):
-    """Radar pixels to one vector.
+    """Radar pixels to tokens.
 
     Args:
         config: Shapes.
@@ -95,6 +120,7 @@ class ImageEncoder(nn.Module):
         self.gsd = nn.Sequential(
             nn.Linear(2 * GSD_FEATURES, width), nn.GELU(), ScaledLinear(width, width, GSD_GAIN)
         )
+        self.geo = GeoTokens(width, config.geo_dropout)
         self.blocks = nn.ModuleList(
             Block(width, config.image_heads, config.image_depth) for _ in range(config.image_depth)
         )
@@ -102,30 +128,56 @@ class ImageEncoder(nn.Module):
         self.register_buffer("position_LD", sine_positions(side, width), persistent=False)
         self.register_buffer("octave_G", gsd_frequencies(), persistent=False)
 
-    def forward(self, pixels_BCYX: Tensor, ids_BC: Tensor, gsd_B: Tensor) -> Tensor:
-        """Return the mean token (B, D) after the last norm.
+    def forward(
+        self,
+        pixels_BCYX: Tensor,
+        ids_BC: Tensor,
+        gsd_B: Tensor,
+        geo_B8: Tensor | None = None,
+        keep_BK: Tensor | None = None,
+    ) -> Tensor:
+        """Return the tokens (B, K, D) of patches after the last norm, in the order of `keep_BK`.
 
         Args:
             pixels_BCYX: Normalised pixels, Y = X = image_px, 1–4 channels.
             ids_BC: Identifiers of channels, 0 where absent.
             gsd_B: Ground sample distance of these pixels, metres.
+            geo_B8: Features of `geo.geo_features`; None for all unknown.
+            keep_BK: Patches seen, rows-first index, none twice in a row; None for all.
+
+        Raises:
+            ValueError: Pixels of another size.
         """
         edge = self.side * self.patch_px
         if pixels_BCYX.shape[2:] != (edge, edge):
             got = tuple(pixels_BCYX.shape[2:])
             raise ValueError(f"pixels of shape {got}: the encoder takes {edge} × {edge}")
-        x_BLD = self.patches(pixels_BCYX, ids_BC) + self.position_LD
+        position = self.position_LD if keep_BK is None else self.position_LD[keep_BK]
+        x_BLD = self.patches(pixels_BCYX, ids_BC, keep_BK) + position
         x_BLD = x_BLD + self.gsd(self._gsd_features(gsd_B)).unsqueeze(1)
+        if geo_B8 is None:
+            geo_B8 = gsd_B.new_full((gsd_B.shape[0], GEO_FEATURES), math.nan, dtype=torch.float32)
+        x_BLD = torch.cat([self.geo(geo_B8).to(x_BLD.dtype), x_BLD], dim=1)
         for block in self.blocks:
             x_BLD = block(x_BLD)
-        mean_BD: Tensor = self.norm(x_BLD).mean(dim=1)
-        return mean_BD
+        patches_BKD: Tensor = self.norm(x_BLD[:, len(GEO_TOKENS) :])
+        return patches_BKD
 
     def _gsd_features(self, gsd_B: Tensor) -> Tensor:
         low, high = GSD_OCTAVES
         unit_B = (torch.log2(gsd_B.float()).clamp(low, high) - low) / (high - low)
         angle_BG = unit_B[:, None] * self.octave_G
         return torch.cat([angle_BG.sin(), angle_BG.cos()], dim=1)
+
+
+def to_patches(pixels_BCYX: Tensor, patch_px: int) -> Tensor:
+    """Return the patches (B, C, L, P) of an image, rows of patches first, rows of pixels first."""
+    B, C, Y, X = pixels_BCYX.shape
+    return (
+        pixels_BCYX.reshape(B, C, Y // patch_px, patch_px, X // patch_px, patch_px)
+        .permute(0, 1, 2, 4, 3, 5)
+        .reshape(B, C, -1, patch_px * patch_px)
+    )
 
 
 def gsd_frequencies() -> Tensor:
