@@ -140,7 +140,7 @@ SIZES = {
         pixel_depth=4,
     ),
 }
-"""Sizes by name: with a vocabulary of 2,048 they have 6, 56, 180 and 535 million parameters. The
+"""Sizes by name: with a vocabulary of 2,048 they have 6, 56, 178 and 531 million parameters. The
 image encoders of the last three are as deep and wide as ViT-S/16, B/16 and L/16."""
 
 
