@@ -162,6 +162,56 @@ def test_a_damaged_tile_is_listed_and_the_rest_goes_on(corpus: Path) -> None:
     assert versions(corpus) == []
 
 
+def test_a_mended_tile_is_tried_again_and_others_are_not(
+    built: Path, corpus: Path, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(pipeline, "CHUNK", 8)
+    whole = shutil.copytree(built, tmp_path / "whole")
+    annotate(whole, CONFIG)
+    catalog = Catalog(corpus)
+    records = list(catalog.records())
+    kept = {}
+    for record in (records[2], records[5], records[20]):
+        path = catalog.tile_path(record)
+        kept[record.id] = path, path.read_bytes()
+        path.write_bytes(b"junk")
+    first = annotate(corpus, CONFIG)
+    assert set(first.failed) == set(kept)
+    assert annotate(corpus, CONFIG) == first.model_copy(update={"fresh": False})
+    asked: list[str] = []
+    really = pipeline.TileAnnotator.annotate
+
+    def watched(annotator, tiles):
+        asked.extend(tile.id for tile in tiles)
+        return really(annotator, tiles)
+
+    def stopped(*_: object) -> None:
+        raise StorageError("killed when a chunk's tables were written")
+
+    monkeypatch.setattr(pipeline.TileAnnotator, "annotate", watched)
+    for record, left in ((records[5], 2), (records[2], 1), (records[20], 0)):
+        path, content = kept[record.id]
+        path.write_bytes(content)
+        with monkeypatch.context() as patch:
+            patch.setattr(pipeline, "write_json", stopped)
+            with pytest.raises(StorageError):
+                annotate(corpus, CONFIG)
+        asked.clear()
+        report = annotate(corpus, CONFIG)
+        assert report.fresh
+        assert len(report.failed) == left
+        assert asked.pop() == record.id
+        assert not asked
+        assert report.tiles == len(records) - left
+    assert not annotate(corpus, CONFIG).fresh
+    assert report.version == "v0004"
+    found, sought = (digests(annotation_folder(root)) for root in (corpus, whole))
+    assert {k: found[k] for k in (EVIDENCE, CLAIMS, TEXTS)} == {
+        k: sought[k] for k in (EVIDENCE, CLAIMS, TEXTS)
+    }
+    assert [path.name for path in (corpus / ANNOTATIONS / pipeline.BUILD).iterdir()] == ["lock"]
+
+
 def test_a_full_disk_leaves_no_version(corpus: Path, monkeypatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")

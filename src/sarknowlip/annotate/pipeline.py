@@ -4,6 +4,9 @@ Tiles are worked in chunks on local processes; a chunk's three tables are writte
 so that a job killed at any moment goes on where it was. The version is assembled from the chunks
 and appears whole. The same corpus and recipe give the same bytes, whatever the number of processes;
 if the newest version is of this corpus and recipe already, nothing is done.
+
+Tiles that could not be read are left out and tried again next time; until then the chunks are kept
+beside the version, so that no other tile is annotated twice.
 """
 
 from __future__ import annotations
@@ -17,7 +20,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import Field
 
@@ -117,7 +122,7 @@ def annotate(
         known = versions(root)
         remove_partials(folder)
         report = _present(known[-1], key) if known else None
-        if report is not None:
+        if report is not None and not report.failed:
             return report
         build = folder / BUILD / key
         names = catalog.identifiers()
@@ -131,11 +136,14 @@ def annotate(
                     progress(done, len(names), names[stop - 1])
         finally:
             _worker.cache_clear()
+        if report is not None and _failed(build, len(jobs)).keys() == report.failed.keys():
+            return report
         number = 1 + max((int(path.name[1:]) for path in known), default=0)
         report = _assemble(
             folder / f"v{number:04d}", build, len(jobs), key, _about(config, annotator)
         )
-        shutil.rmtree(build)
+        if not report.failed:
+            shutil.rmtree(build)
         return report
 
 
@@ -159,22 +167,28 @@ def _worker(root: Path, build: Path, config: AnnotateConfig) -> tuple[Catalog, T
 
 
 def annotate_chunk(job: Chunk, root: Path, build: Path, config: AnnotateConfig) -> None:
-    """Annotate some tiles and write their tables, unless that was done before.
+    """Annotate some tiles and write their tables; of a chunk done before only what failed then.
 
     Raises:
         StorageError: A table cannot be written.
     """
     number, start, stop = job
     folder = build / f"{number:06d}"
-    if (folder / DONE).is_file():
+    done = _done(folder) if (folder / DONE).is_file() else None
+    if done is not None and not done["failed"]:
         return
     catalog, annotator = _worker(root, build, config)
-    images, failed = _images(catalog, catalog.span(start, stop))
+    records = catalog.span(start, stop)
+    names = [record.id for record in records]
+    wanted = records if done is None else [r for r in records if r.id in done["failed"]]
+    images, failed = _images(catalog, wanted)
+    if done is not None and not images:
+        return
     found = annotator.annotate(images)
     evidence = [fact for part in found for fact in part.evidence]
     claims = [claim for part in found for claim in part.claims]
     texts = [text for part in found for text in part.texts]
-    counts: Counter[str] = Counter()
+    counts: Counter[str] = Counter(done["counts"] if done else {})
     for part in found:
         counts.update(part.draft.counts)
     tables = {
@@ -183,9 +197,35 @@ def annotate_chunk(job: Chunk, root: Path, build: Path, config: AnnotateConfig) 
         TEXTS: texts_table(texts),
     }
     for name, table in tables.items():
+        fresh = [image.id for image in images]
+        whole = table if done is None else _added(folder / name, table, names, fresh)
         with replacing(folder / name) as partial:
-            pq.write_table(table, partial, compression=COMPRESSION)
-    write_json(folder / DONE, {"tiles": len(images), "failed": failed, "counts": counts})
+            pq.write_table(whole, partial, compression=COMPRESSION)
+    tiles = len(images) + (done["tiles"] if done else 0)
+    write_json(folder / DONE, {"tiles": tiles, "failed": failed, "counts": counts})
+
+
+def _added(path: Path, table: pa.Table, names: Sequence[str], fresh: Sequence[str]) -> pa.Table:
+    """Return the rows of a chunk's file with those of fresh tiles, in the order of its tiles.
+
+    Rows that the file has of fresh tiles are of a job that was killed here.
+    """
+    old = pq.read_table(path)
+    old = old.filter(pc.invert(pc.is_in(old["tile_id"], pa.array(fresh, pa.string()))))
+    whole = pa.concat_tables([old, table])
+    place = pc.index_in(whole["tile_id"], pa.array(names, pa.string()))
+    return whole.take(np.argsort(place.to_numpy(), kind="stable"))
+
+
+def _done(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = read_json(folder / DONE, "annotate again")
+    return found
+
+
+def _failed(build: Path, chunks: int) -> dict[str, str]:
+    """Return the tiles of all chunks that could not be read, with the reason."""
+    folders = (build / f"{number:06d}" for number in range(chunks))
+    return {name: why for folder in folders for name, why in _done(folder)["failed"].items()}
 
 
 def _images(
@@ -230,12 +270,12 @@ def _assemble(
         about: What the manifest tells of the recipe.
     """
     folders = [build / f"{number:06d}" for number in range(chunks)]
-    done = [read_json(folder / DONE, "annotate again") for folder in folders]
+    done = [_done(folder) for folder in folders]
     tiles = sum(part["tiles"] for part in done)
     written: Counter[str] = Counter()
     for part in done:
         written.update(part["counts"])
-    failed = {name: reason for part in done for name, reason in part["failed"].items()}
+    failed = _failed(build, chunks)
     if not tiles:
         raise SarKnowlipError(
             f"no tile could be annotated: {next(iter(failed.values()), 'the corpus is empty')}",
