@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import rasterio
+from rasterio.transform import Affine
 
 from data.annotated.make import make_corpus
 from data.facts.make import scenes
@@ -36,7 +37,7 @@ from sarknowlip.annotate.store import (
 )
 from sarknowlip.annotate.tile import AnnotateConfig, derive
 from sarknowlip.annotate.verify import _Again, _Tally, verify
-from sarknowlip.core.errors import SarKnowlipError
+from sarknowlip.core.errors import ConfigError, SarKnowlipError
 from sarknowlip.corpus.catalog import Catalog
 from sarknowlip.knowledge.evidence import Evidence
 from sarknowlip.knowledge.sources import SourceOptions
@@ -337,3 +338,32 @@ def test_a_tile_that_cannot_be_read_makes_it_unsound(tmp_path: Path) -> None:
     assert not report.sound
     assert len(report.problems) == 1
     assert report.problems[0].startswith(record.id)
+
+
+def test_options_given_leave_the_others_as_they_were(tmp_path: Path) -> None:
+    corpus, _ = make_corpus(tmp_path, 130)
+    heights = tmp_path / "heights.tif"
+    with rasterio.open(
+        heights, "w", driver="GTiff", width=130, height=130, count=1, dtype="float32",
+        crs="EPSG:32633", transform=Affine(10, 0, 500_000, 0, -10, 4_700_000),
+    ) as target:  # fmt: skip
+        target.write(np.add.outer(np.arange(130.0), np.arange(130.0)), 1)
+    options = SourceOptions(landcover=(tmp_path / "cover.tif",), dem=(heights,), dem_geoid_m=40.0)
+    annotate(corpus, AnnotateConfig(options=options))
+    before = verify(corpus)
+    assert before.sound
+    assert {"dem", "landcover"} <= before.source_coverage.keys()
+    moved = options.landcover[0].rename(tmp_path / "elsewhere.tif")
+    assert verify(corpus, options=SourceOptions(landcover=(moved,))) == before
+    moved = heights.rename(tmp_path / "mountains.tif")
+    found = verify(corpus, options=SourceOptions(dem=(moved,)))
+    assert found.evidence.held == found.evidence.total
+    assert found.sound
+    assert 0 < found.stored.total < before.evidence.total, "of land cover, whose file is gone"
+
+
+def test_a_file_given_must_be_there(corpus: Path, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    for name in ("osm", "landcover", "dem", "water"):
+        with pytest.raises(ConfigError, match=rf"{name}: .*gone is not there; check the path"):
+            verify(corpus, options=SourceOptions(**{name: gone}))

@@ -203,6 +203,10 @@ def test_a_problem_in_a_corpus_sets_the_exit_code(corpus: Path, tmp_path: Path) 
     done = run("verify", copy, "--json")
     assert done.returncode == 1
     assert json.loads(done.stdout)["unread"] == 1
+    done = run("verify", copy, "--osm", "absent.osm.pbf")
+    assert done.returncode == 1
+    (line,) = done.stderr.strip().splitlines()
+    assert line == "error: osm: absent.osm.pbf is not there; check the path"
 
 
 def test_rejections_are_one_line_whatever_the_name(tmp_path: Path) -> None:

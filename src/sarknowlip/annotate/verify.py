@@ -30,7 +30,7 @@ from sarknowlip.annotate.tile import AnnotateConfig, derive
 from sarknowlip.annotate.truth.judge import TruthJudge
 from sarknowlip.annotate.truth.report import TruthReport, TruthTally
 from sarknowlip.core.config import Config
-from sarknowlip.core.errors import SarKnowlipError
+from sarknowlip.core.errors import ConfigError, SarKnowlipError
 from sarknowlip.core.files import read_json
 from sarknowlip.core.pool import Chunk, chunks_of, run_jobs
 from sarknowlip.core.progress import Progress
@@ -120,15 +120,17 @@ def verify(
         root: Corpus folder.
         version: Name, "v0001".
         progress: Called with tiles done, tiles in all, and the last one's name.
-        options: Where the sources' files lie now; None: where they were.
+        options: Where sources' files lie now; what is not set in it is as it was annotated.
         workers: Processes; the report does not depend on their number.
         truth: Folder with truth of simulated worlds somewhere below it.
 
     Raises:
         CorpusError: Corpus or annotations are absent or damaged.
+        ConfigError: `options` name a file that is not there.
         SarKnowlipError: A source's file or a truth file is damaged, there is no truth, or a worker
             died.
     """
+    _require(options)
     catalog = Catalog(root)
     folder = annotation_folder(root, version)
     names = catalog.identifiers()
@@ -199,7 +201,7 @@ class _Again:
         """Return the tools of a version's recipe; `options` as in `verify`."""
         manifest = read_json(folder / MANIFEST, "annotate the corpus again")
         config = AnnotateConfig(**manifest["recipe"])
-        chosen = options or config.options
+        chosen = _merged(config.options, options)
         return cls(
             {
                 name: SOURCES[name](chosen) if _at_hand(name, chosen) else None
@@ -220,13 +222,33 @@ class _Again:
         return found
 
 
+def _merged(then: SourceOptions, now: SourceOptions | None) -> SourceOptions:
+    """Return options, those of a recipe where newer ones are not set."""
+    values = {} if now is None else {key: getattr(now, key) for key in now.model_fields_set}
+    return then.model_copy(update=values)
+
+
+def _require(options: SourceOptions | None) -> None:
+    """Check that the files that options name are there."""
+    for name in ("osm", "landcover", "dem", "water"):
+        for path in () if options is None else _paths(name, options):
+            if not path.exists():
+                raise ConfigError(f"{name}: {path} is not there", "check the path")
+
+
+def _paths(name: str, options: SourceOptions) -> tuple[Path, ...]:
+    named: Path | tuple[Path, ...] | None = getattr(options, name)
+    if isinstance(named, tuple):
+        return named
+    return () if named is None else (named,)
+
+
 def _at_hand(name: str, options: SourceOptions) -> bool:
     """Return whether the files that a source needs are named and there."""
     if name not in SourceOptions.model_fields:
         return True
-    named: Path | tuple[Path, ...] | None = getattr(options, name)
-    paths = named if isinstance(named, tuple) else (named,)
-    return bool(paths) and all(path is not None and path.exists() for path in paths)
+    paths = _paths(name, options)
+    return bool(paths) and all(path.exists() for path in paths)
 
 
 @dataclass

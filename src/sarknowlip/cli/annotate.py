@@ -98,13 +98,14 @@ def verify(
 ) -> None:
     """Derive every stored fact, claim and text again; exit code 1 if any does not hold.
 
-    Files of knowledge sources need be given only where they are no longer where they were.
+    Files of knowledge sources need be given only where they are no longer where they were; of the
+    others the paths are remembered.
     """
     from sarknowlip.annotate.verify import verify as verify_corpus
     from sarknowlip.knowledge.sources import SourceOptions
 
     given = _options(osm, landcover, dem, dem_geoid_m, water)
-    options = SourceOptions(**given) if any(given.values()) else None
+    options = SourceOptions(**given) if given else None
     with bar("tiles", quiet=as_json) as progress:
         report = verify_corpus(
             corpus, version, truth=truth, options=options, workers=workers, progress=progress
@@ -161,10 +162,12 @@ def _options(
     dem_geoid_m: float | None,
     water: Path | None,
 ) -> dict[str, Any]:
-    return {
-        "osm": osm or [],
-        "landcover": landcover or [],
-        "dem": dem or [],
+    """Return the options that were given."""
+    values = {
+        "osm": osm,
+        "landcover": landcover,
+        "dem": dem,
         "dem_geoid_m": dem_geoid_m,
         "water": water,
     }
+    return {name: value for name, value in values.items() if value not in (None, [])}
