@@ -118,6 +118,11 @@ def test_classes_of_relief(slope: float, height: float, kind: str | None) -> Non
     assert [one["relief"] for one in said(terrain(slope, height), "relief")] == [kind] * bool(kind)
 
 
+@pytest.mark.parametrize(("height", "metres"), [(0.2, 1), (3.0, 3), (9.4, 9), (12.6, 15)])
+def test_no_ground_has_no_relief(height: float, metres: int) -> None:
+    assert said(terrain(0.5, height), "relief") == [{"relief": "flat", "relief_m": metres}]
+
+
 def test_heights_above_the_ellipsoid_are_no_elevations() -> None:
     for label, confidence, expected in (
         ("EGM2008", 0.9, 1), ("ellipsoid", 0.9, 0), ("unknown datum", 0.5, 0),

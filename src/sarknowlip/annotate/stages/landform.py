@@ -44,7 +44,7 @@ class Landform(RuleStage):
     """States surfaces, land cover, waters, relief, backscatter, and the reason for what is seen."""
 
     name: ClassVar[str] = "landform"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     dimension: ClassVar[Dimension] = "landform"
     predicates: ClassVar[dict[str, frozenset[str]]] = {
         "dominant_surface": frozenset({"surface", "share_pct"}),

@@ -21,6 +21,8 @@ GENTLE, SLOPING, MODERATE = 0.05, 0.15, 0.30
 """Limits of the classes of slope, metres of rise a metre."""
 PLAIN_RELIEF_M = 30.0
 """Hammond's limit of flat ground."""
+LOW_RELIEF_M = 10.0
+"""Lower relief is told in whole metres."""
 TILTED_SHARE = 0.05
 """Less ground that is tilted towards or away from the radar is not spoken of: own choice."""
 ABOVE_ELLIPSOID = "ellipsoid"
@@ -30,7 +32,10 @@ LEAST_CONFIDENCE = 0.8
 
 
 def relief(facts: Facts) -> Statement | None:
-    """State how rough the ground is; its relief in steps of 5 m, of 10 m from 100 m on."""
+    """State how rough the ground is; its relief in steps of 5 m, of 10 m from 100 m on.
+
+    Below 10 m in whole metres: no ground has no relief at all.
+    """
     slope, height = facts.value("terrain", "slope"), facts.value("terrain", "relief")
     if slope is None or height is None or not mostly_seen(facts):
         return None
@@ -43,7 +48,8 @@ def relief(facts: Facts) -> Statement | None:
         kind = "rolling"
     else:
         kind = "hilly" if rise < MODERATE else "steep"
-    return Statement("relief", {"relief": kind, "relief_m": _height(height)})
+    said = _height(height) if height >= LOW_RELIEF_M else max(1, round(height))
+    return Statement("relief", {"relief": kind, "relief_m": said})
 
 
 def elevation(facts: Facts) -> Statement | None:
