@@ -7,32 +7,66 @@ other tile as a negative would push apart what is right. As in supervised contra
 pairs of its group. The entropy of the targets is subtracted, which changes no gradient: the loss is
 the divergence KL(target ‖ softmax), 0 at the best however many texts repeat.
 
-Shapes: B batch, D width.
+Over several processes each compares its own rows with all others' (as open_clip's "local loss").
+
+Shapes: B batch of this process, G batch of all processes, D width.
 """
 
 from __future__ import annotations
 
 from torch import Tensor
+from torch.distributed import ProcessGroup
 from torch.nn import functional
 
+from sarknowlip.losses.across import gather
+from sarknowlip.losses.chunks import by_chunks
 
-def contrastive(image_BD: Tensor, text_BD: Tensor, scale: Tensor, group_B: Tensor) -> Tensor:
+
+def contrastive(
+    image_BD: Tensor,
+    text_BD: Tensor,
+    scale: Tensor,
+    group_B: Tensor,
+    *,
+    bias: Tensor | None = None,
+    chunk: int | None = None,
+    across: ProcessGroup | None = None,
+) -> Tensor:
     """Return the mean over rows and both directions of KL(target ‖ softmax).
 
     Args:
         image_BD: Images, unit length.
         text_BD: Texts, unit length, row by row those of the images.
         scale: Factor on cosines, scalar, the inverse temperature.
-        group_B: Equal exactly where two texts are equal.
+        group_B: Equal exactly where two texts are equal, in all processes.
+        bias: Not used: a softmax does not change when all logits do.
+        chunk: Rows compared at a time and compared again in the backward pass; None for all.
+        across: Processes whose batches make one.
     """
-    same_BB = (group_B[:, None] == group_B[None, :]).to(image_BD.dtype)
-    target_BB = same_BB / same_BB.sum(dim=1, keepdim=True)
-    logits_BB = scale * image_BD @ text_BD.T
-    total = logits_BB.new_zeros(())
-    for rows_BB in (logits_BB, logits_BB.T):
-        total = total + functional.kl_div(
-            functional.log_softmax(rows_BB, dim=1),
-            target_BB,
-            reduction="batchmean",
-        )
-    return total / 2
+    del bias
+    if chunk is None and across is None:  # one product serves both directions
+        logits_BB = scale * image_BD @ text_BD.T
+        target_BB = _targets(group_B, group_B, image_BD)
+        rows_B = (_divergence(logits_BB, target_BB) + _divergence(logits_BB.T, target_BB)) / 2
+        return rows_B.mean()
+    image_GD, text_GD, group_G = (gather(rows, across) for rows in (image_BD, text_BD, group_B))
+
+    def compare(image_BD: Tensor, text_BD: Tensor, group_B: Tensor) -> tuple[Tensor]:
+        target_BG = _targets(group_B, group_G, image_BD)
+        to_text_B = _divergence(scale * image_BD @ text_GD.T, target_BG)
+        to_image_B = _divergence(scale * text_BD @ image_GD.T, target_BG)
+        return ((to_text_B + to_image_B) / 2,)
+
+    return by_chunks(compare, chunk, image_BD, text_BD, group_B)[0].mean()
+
+
+def _targets(group_B: Tensor, group_G: Tensor, like: Tensor) -> Tensor:
+    """Return distributions (B, G), uniform over equal texts."""
+    same_BG = (group_B[:, None] == group_G[None, :]).to(like.dtype)
+    return same_BG / same_BG.sum(dim=1, keepdim=True)
+
+
+def _divergence(logits_BG: Tensor, target_BG: Tensor) -> Tensor:
+    """Return KL(target ‖ softmax) of each row."""
+    logs_BG = functional.log_softmax(logits_BG, dim=1)
+    return functional.kl_div(logs_BG, target_BG, reduction="none").sum(dim=1)
