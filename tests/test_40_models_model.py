@@ -100,7 +100,11 @@ def test_padding_of_texts_does_not_matter(model: SarKnowLIP) -> None:
 @torch.no_grad()
 def test_saved_model_gives_the_same_bits(model: SarKnowLIP, tmp_path: Path) -> None:
     model.save_pretrained(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "model.safetensors"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "config.json",
+        "model.safetensors",
+        "README.md",
+    }
     inputs = images(3, 2)
     for kind in (SarKnowLIP, AutoModel):
         again = kind.from_pretrained(tmp_path)

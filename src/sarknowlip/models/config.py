@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 from pydantic import Field
-from transformers import PretrainedConfig
+from transformers import AutoConfig, PretrainedConfig
 
 from sarknowlip.core.config import Config
 from sarknowlip.core.errors import ConfigError
+from sarknowlip.models.tokenizer import Marks, load_tokenizer
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -34,6 +36,8 @@ class ModelSize(Config):
         pixel_features: Numbers predicted per patch and channel; null for a patch's pixels.
         geo_dropout: Share of samples whose geographic tokens are all unknown in training; each
             token of the others is unknown with the same chance.
+        text_init: Local folder of a text encoder in the format of Hugging Face, with its own
+            tokenizer; then width, depth and heads of the text follow from it. Null for our own.
     """
 
     image_px: Positive
@@ -52,6 +56,7 @@ class ModelSize(Config):
     pixel_depth: Positive = 1
     pixel_features: Positive | None = None
     geo_dropout: Annotated[float, Field(ge=0.0, le=1.0)] = 0.3
+    text_init: str | None = None
 
     def model_post_init(self, context: object, /) -> None:
         """Check what does not divide.
@@ -153,6 +158,8 @@ class SarKnowLIPConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
         bos_token_id: Id of a text's first token.
         eos_token_id: Id of a text's last token.
         table_std: Standard deviation of the first token embeddings.
+        text_config: Shapes of a foreign text encoder, as `transformers` stores them; None for ours.
+        run: What `card.RunFacts` says of the training; None before.
     """
 
     model_type = "sarknowlip"
@@ -178,8 +185,60 @@ class SarKnowLIPConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
     bos_token_id: int = 1
     eos_token_id: int = 2
     table_std: float = 0.3
+    text_init: str | None = None
+    text_config: dict[str, Any] | None = None
+    run: dict[str, Any] | None = None
 
     @classmethod
     def of(cls, size: ModelSize, vocab_size: int) -> SarKnowLIPConfig:
-        """Return the configuration of a size with a vocabulary."""
-        return cls(**size.model_dump(), vocab_size=vocab_size)
+        """Return the configuration of a size with a vocabulary.
+
+        Args:
+            size: Shapes. With `text_init` its folder is read, and named without its path.
+            vocab_size: Tokens of the tokenizer.
+
+        Raises:
+            ConfigError: No text encoder in the folder, or it takes fewer tokens.
+        """
+        values = size.model_dump()
+        if size.text_init is None:
+            return cls(**values, vocab_size=vocab_size)
+        return cls(**values | foreign_text(Path(size.text_init), size.text_tokens, vocab_size))
+
+
+def foreign_text(folder: Path, text_tokens: int, vocab_size: int) -> dict[str, Any]:
+    """Return what a folder's text encoder settles of a `SarKnowLIPConfig`.
+
+    Args:
+        folder: In the format of Hugging Face, with tokenizer.json.
+        text_tokens: Longest text wanted.
+        vocab_size: Tokens of the tokenizer in use, the folder's.
+
+    Raises:
+        ConfigError: No text encoder in the folder, or it takes fewer tokens or knows fewer words.
+    """
+    try:
+        found = AutoConfig.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"no text encoder at {folder}: {error}", "give a local folder in Hugging Face format"
+        ) from error
+    longest = getattr(found, "max_position_embeddings", text_tokens)
+    for name, wanted, limit in (
+        ("text_tokens", text_tokens, longest),
+        ("vocab_size", vocab_size, found.vocab_size),
+    ):
+        if wanted > limit:
+            raise ConfigError(f"{name}={wanted}, but {folder} takes {limit}", f"lower {name}")
+    marks = Marks.of(load_tokenizer(folder))
+    return {
+        "text_init": folder.name,
+        "text_config": found.to_diff_dict() | {"model_type": found.model_type},
+        "text_width": found.hidden_size,
+        "text_depth": found.num_hidden_layers,
+        "text_heads": found.num_attention_heads,
+        "vocab_size": found.vocab_size,
+        "pad_token_id": marks.pad,
+        "bos_token_id": marks.begin,
+        "eos_token_id": marks.end,
+    }

@@ -17,8 +17,10 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,13 +30,17 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 from transformers.utils.generic import ModelOutput
 
+from sarknowlip.core.files import write_bytes
+from sarknowlip.core.settings import checked
 from sarknowlip.models.block import Positions, ScaledLinear
-from sarknowlip.models.config import SarKnowLIPConfig
+from sarknowlip.models.card import CARD, RunFacts, model_card
+from sarknowlip.models.config import ModelSize, SarKnowLIPConfig
 from sarknowlip.models.decoder import Cache, TextDecoder
 from sarknowlip.models.fusion import FusionEncoder
+from sarknowlip.models.generate import Generation, generate
 from sarknowlip.models.norm import JointBatchNorm
 from sarknowlip.models.pixels import PixelDecoder
-from sarknowlip.models.text import TextEncoder, masked_mean
+from sarknowlip.models.text import ForeignTextEncoder, make_text_encoder, masked_mean
 from sarknowlip.models.vit import ImageEncoder, gsd_frequencies, sine_positions
 
 MAX_SCALE = 100.0
@@ -68,6 +74,7 @@ class SarKnowLIP(PreTrainedModel):  # type: ignore[no-untyped-call]
         bias: Added to scaled cosines by the pairwise sigmoid loss, learned.
     """
 
+    config: SarKnowLIPConfig
     config_class = SarKnowLIPConfig
     base_model_prefix = "sarknowlip"
     main_input_name = "pixel_values"
@@ -76,7 +83,7 @@ class SarKnowLIP(PreTrainedModel):  # type: ignore[no-untyped-call]
     def __init__(self, config: SarKnowLIPConfig) -> None:
         super().__init__(config)
         self.image = ImageEncoder(config)
-        self.text = TextEncoder(config)
+        self.text = make_text_encoder(config)
         self.image_norm = JointBatchNorm(config.image_width)
         self.text_norm = JointBatchNorm(config.text_width)
         self.image_projection = nn.Linear(config.image_width, config.embed_dim, bias=False)
@@ -87,6 +94,29 @@ class SarKnowLIP(PreTrainedModel):  # type: ignore[no-untyped-call]
         self.decoder = TextDecoder(config)
         self.pixels = PixelDecoder(config)
         self.post_init()  # type: ignore[no-untyped-call]
+
+    @classmethod
+    def fresh(cls, size: ModelSize, vocab_size: int, seed: int = 0) -> SarKnowLIP:
+        """Return a model before training; the same arguments give the same weights.
+
+        The global random state is left as it was.
+
+        Args:
+            size: Shapes; the weights of its `text_init`, if any, are read.
+            vocab_size: Tokens of the tokenizer.
+            seed: Of the weights.
+
+        Raises:
+            ConfigError: `text_init` cannot be read, or does not fit.
+        """
+        config = SarKnowLIPConfig.of(size, vocab_size)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = cls(config)
+        if size.text_init is not None:
+            assert isinstance(model.text, ForeignTextEncoder)
+            model.text.load(Path(size.text_init))
+        return model
 
     @property
     def scale(self) -> Tensor:
@@ -184,6 +214,57 @@ class SarKnowLIP(PreTrainedModel):  # type: ignore[no-untyped-call]
         )
         return logits_BLV
 
+    @torch.no_grad()
+    def generate(
+        self,
+        pixel_values: Tensor,
+        channel_ids: Tensor,
+        gsd_m: Tensor,
+        geo: Tensor | None = None,
+        *,
+        prompt_ids: Tensor | None = None,
+        prompt_mask: Tensor | None = None,
+        generator: torch.Generator | None = None,
+        **settings: Any,
+    ) -> list[list[int]]:
+        """Return a text for each image: token ids without prompt, begin and end.
+
+        Args:
+            pixel_values: As the other images' arguments, see `image_tokens`.
+            channel_ids: Identifiers of channels.
+            gsd_m: Ground sample distance.
+            geo: Geographic features.
+            prompt_ids: How the texts begin (B, P), the begin token too; None for that alone.
+            prompt_mask: 1 for a real token, 0 for padding (B, P); None if all are real.
+            generator: Source of chance for `top_p`.
+            settings: Of `Generation`: max_new_tokens, num_beams, length_penalty, top_p,
+                temperature.
+
+        Raises:
+            ConfigError: Settings that do not go together.
+            ValueError: Prompt and new tokens are more than `config.text_tokens`.
+        """
+        how = checked(Generation, settings, "setting of generate", "see models.generate.Generation")
+        image_BKD = self.image_tokens(pixel_values, channel_ids, gsd_m, geo)
+        if prompt_ids is None:
+            prompt_ids = channel_ids.new_full((len(channel_ids), 1), self.config.bos_token_id)
+        if prompt_mask is None:
+            prompt_mask = torch.ones_like(prompt_ids)
+        room = prompt_ids.shape[1] + how.max_new_tokens
+        if room > self.config.text_tokens:
+            raise ValueError(
+                f"prompt and new tokens may be {room}, the decoder takes {self.config.text_tokens}"
+            )
+        return generate(
+            lambda ids, mask, cache: self.caption_logits(ids, mask, image_BKD, cache),
+            prompt_ids,
+            prompt_mask,
+            how,
+            cache=Cache(self.config.decoder_depth, room),
+            end=self.config.eos_token_id,
+            generator=generator,
+        )
+
     def predict_patches(
         self,
         image_BKD: Tensor,
@@ -232,6 +313,30 @@ class SarKnowLIP(PreTrainedModel):  # type: ignore[no-untyped-call]
         for parameter in model.parameters():
             parameter.data = parameter.data.clone()
         return model
+
+    def save_pretrained(
+        self,
+        save_directory: str | os.PathLike[Any],
+        *args: Any,
+        run: RunFacts | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Write config.json, weights and a model card, README.md.
+
+        Args:
+            save_directory: Folder.
+            args: As the named ones, those of `PreTrainedModel.save_pretrained`.
+            run: What to say of the training; None keeps what the configuration says.
+            kwargs: See `args`.
+
+        Raises:
+            StorageError: The card cannot be written.
+        """
+        if run is not None:
+            self.config.run = run.model_dump(mode="json")
+        super().save_pretrained(save_directory, *args, **kwargs)
+        card = model_card(self.config, sum(p.numel() for p in self.parameters()))
+        write_bytes(Path(save_directory) / CARD, card.encode())
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:

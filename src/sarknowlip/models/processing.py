@@ -24,7 +24,7 @@ from sarknowlip.core.files import read_json, write_json
 from sarknowlip.geo.grid import ground_sample_distance, lonlat_of_pixels
 from sarknowlip.models.channels import ABSENT, channel_id
 from sarknowlip.models.geo import geo_features
-from sarknowlip.models.tokenizer import PAD, load_tokenizer, save_tokenizer
+from sarknowlip.models.tokenizer import Marks, load_tokenizer, save_tokenizer
 from sarknowlip.sar.scaling import db_to_power, power_to_db
 from sarknowlip.sar.tile import TileImage
 
@@ -55,13 +55,19 @@ class SarProcessor:
 
     Args:
         config: Sizes.
-        tokenizer: Trained tokenizer.
+        tokenizer: Trained tokenizer, ours or that of a foreign text encoder.
+
+    Attributes:
+        marks: Ids of padding, begin and end.
+
+    Raises:
+        ConfigError: The tokenizer has no such marks.
     """
 
     def __init__(self, config: ProcessorConfig, tokenizer: Tokenizer) -> None:
         self.config = config
         self.tokenizer = tokenizer
-        self._pad = int(tokenizer.token_to_id(PAD) or 0)
+        self.marks = Marks.of(tokenizer)
 
     def images(self, tiles: Sequence[TileImage]) -> dict[str, Tensor]:
         """Return a batch of tiles.
@@ -102,7 +108,7 @@ class SarProcessor:
         rows = [encoding.ids for encoding in self.tokenizer.encode_batch(list(texts))]
         rows = [row if len(row) <= limit else [*row[: limit - 1], row[-1]] for row in rows]
         longest = max(map(len, rows))
-        ids = torch.full((len(rows), longest), self._pad, dtype=torch.int64)
+        ids = torch.full((len(rows), longest), self.marks.pad, dtype=torch.int64)
         mask = torch.zeros((len(rows), longest), dtype=torch.int64)
         for index, row in enumerate(rows):
             ids[index, : len(row)] = torch.tensor(row)

@@ -1,13 +1,22 @@
-"""Text encoder: a small bidirectional transformer.
+"""Text encoders: a small bidirectional transformer of our own, or one that was trained elsewhere.
+
+The second is any encoder that `transformers` knows, from a local folder (all-MiniLM-L6-v2, for
+instance). Its shapes become part of our configuration and its weights of our file, so that a model
+needs the folder only at its start.
 
 Shapes: B batch, L tokens, D width.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel
 
+from sarknowlip.core.errors import ConfigError
 from sarknowlip.models.block import Block, Positions
 from sarknowlip.models.config import SarKnowLIPConfig
 
@@ -47,6 +56,61 @@ class TextEncoder(nn.Module):
             x_BLD = block(x_BLD, keep_BL[:, None, None, :])
         normed_BLD: Tensor = self.norm(x_BLD)
         return normed_BLD
+
+
+class ForeignTextEncoder(nn.Module):
+    """Token ids to tokens, by an encoder of `transformers`.
+
+    Args:
+        config: With `text_config`.
+    """
+
+    def __init__(self, config: SarKnowLIPConfig) -> None:
+        super().__init__()
+        values = dict(config.text_config or {})
+        shapes = AutoConfig.for_model(values.pop("model_type"), **values)
+        self.encoder = AutoModel.from_config(shapes)  # type: ignore[no-untyped-call]
+        _drop_pooler(self.encoder)
+
+    @property
+    def tokens(self) -> nn.Embedding:
+        """Table of token embeddings (vocabulary, D)."""
+        table: nn.Embedding = self.encoder.get_input_embeddings()
+        return table
+
+    def forward(self, ids_BL: Tensor, mask_BL: Tensor) -> Tensor:
+        """Return the last tokens (B, L, D); arguments as in `TextEncoder`."""
+        tokens_BLD: Tensor = self.encoder(
+            input_ids=ids_BL, attention_mask=mask_BL
+        ).last_hidden_state
+        return tokens_BLD
+
+    def load(self, folder: Path) -> None:
+        """Copy the weights of a local folder.
+
+        Raises:
+            ConfigError: They are absent, damaged or of other shapes.
+        """
+        try:
+            trained = AutoModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
+            _drop_pooler(trained)
+            self.encoder.load_state_dict(trained.state_dict())
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ConfigError(
+                f"cannot read a text encoder from {folder}: {error}",
+                "give a local folder in the format of Hugging Face",
+            ) from error
+
+
+def make_text_encoder(config: SarKnowLIPConfig) -> TextEncoder | ForeignTextEncoder:
+    """Return the encoder that a configuration asks for, with first weights."""
+    return TextEncoder(config) if config.text_config is None else ForeignTextEncoder(config)
+
+
+def _drop_pooler(encoder: Any) -> None:
+    """Take away what reads the first token: weights that no loss of ours would reach."""
+    if getattr(encoder, "pooler", None) is not None:
+        encoder.pooler = None
 
 
 def masked_mean(x_BLD: Tensor, mask_BL: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
@@ -47,17 +48,51 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int = 2048) -> Tokenizer:
     return tokenizer
 
 
+class Marks(NamedTuple):
+    """Ids of tokens that are no words.
+
+    Attributes:
+        pad: Padding.
+        begin: First token of every text.
+        end: Last token of every text.
+    """
+
+    pad: int
+    begin: int
+    end: int
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer) -> Marks:
+        """Return the marks of a tokenizer, ours or that of a foreign text encoder.
+
+        Raises:
+            ConfigError: It has no padding, or does not put one token before and one after a text.
+        """
+        pads = [tokenizer.token_to_id(name) for name in (PAD, "[PAD]")]
+        pad = next((found for found in pads if found is not None), None)
+        around = tokenizer.encode("").ids
+        if pad is None or len(around) != 2:
+            raise ConfigError(
+                f"the tokenizer has padding {pad} and puts tokens {around} around a text",
+                "take one of an encoder like BERT: one token before a text, one after it",
+            )
+        return cls(pad, *around)
+
+
 def load_tokenizer(folder: Path) -> Tokenizer:
-    """Read tokenizer.json.
+    """Read tokenizer.json, ours or that of a foreign text encoder, to neither pad nor cut off.
 
     Raises:
         ConfigError: It is absent or damaged.
     """
     path = folder / TOKENIZER
     try:
-        return Tokenizer.from_str(path.read_text("utf-8"))
+        tokenizer = Tokenizer.from_str(path.read_text("utf-8"))
     except Exception as error:  # the library raises nothing narrower
         raise ConfigError(f"cannot read {path}: {error}", "save the model again") from error
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
 
 
 def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
