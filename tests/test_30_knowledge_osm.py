@@ -242,7 +242,9 @@ def test_unusable_maps_are_one_line(extract: Path, tmp_path: Path) -> None:
     short.write_bytes(good[: len(good) // 2])
     nowhere = geoparquet(extract, tmp_path, flat=True, epsg=None)
     untagged = tmp_path / "untagged.parquet"
-    gpd.GeoDataFrame({"n": [1]}, geometry=[shapely.Point(0, 0)], crs=4326).to_parquet(untagged)
+    gpd.GeoDataFrame(
+        {"name": ["1"], "height": [2.0]}, geometry=[shapely.Point(0, 0)], crs=4326
+    ).to_parquet(untagged)
     paths = [cut, foreign, bare, short, nowhere, untagged, tmp_path / "nothing.osm.pbf"]
     for path in paths:
         with pytest.raises(SarKnowlipError, match=path.name.replace(".", r"\.")) as caught:
@@ -251,6 +253,8 @@ def test_unusable_maps_are_one_line(extract: Path, tmp_path: Path) -> None:
     assert not list((tmp_path / "cache").glob("*"))
     with pytest.raises(MapError, match="no coordinate reference system"):
         make_index(nowhere, tmp_path)
+    with pytest.raises(MapError, match="no column `tags` and none of a key such as building"):
+        make_index(untagged, tmp_path)
     with pytest.raises(ConfigError, match="--osm"):
         OsmSource(SourceOptions())
 

@@ -86,8 +86,11 @@ def _parquet(
     to_wgs84 = _transformer(path, about)
     names = file.schema_arrow.names
     columns = [key for key in dict.fromkeys([*keys, *point_keys, *DETAILS]) if key in names]
-    if not columns and "tags" not in names:
-        raise MapError(f"{path} has neither tags nor columns of tag keys", "give a map")
+    if "tags" not in names and not {*keys, *point_keys}.intersection(names):
+        raise MapError(
+            f"{path} has no column `tags` and none of a key such as building, highway or landuse",
+            "give a map; of a simulated world that is map.parquet",
+        )
     columns += [column for column in (name, "tags") if column in names]
     box = about.get("bbox")
     known = None if box is None or to_wgs84 is not None else _flat_box(box)
