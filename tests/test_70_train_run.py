@@ -101,6 +101,7 @@ def test_a_run_leaves_what_it_should(corpus: Path, whole: Path) -> None:
     names = {path.name for path in whole.iterdir()} - {".lock"}
     assert names == {"config.json", "log.jsonl", "report.json", "checkpoints", "model"}
     assert {path.name for path in (whole / "model").iterdir()} == {
+        "README.md",
         "config.json",
         "model.safetensors",
         "sarknowlip_processor.json",

@@ -10,8 +10,12 @@ from pydantic import Field
 from sarknowlip.core.config import Config
 from sarknowlip.core.errors import ConfigError
 from sarknowlip.core.settings import changed, checked, parsed
+from sarknowlip.data.augment import AugmentConfig
+from sarknowlip.data.captions import CaptionConfig
 from sarknowlip.models.config import ModelSize
+from sarknowlip.train.distributed import Parallel
 from sarknowlip.train.optim import OptimConfig
+from sarknowlip.train.step import Precision
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -23,15 +27,20 @@ class DataConfig(Config):
     """What is read, and how.
 
     Attributes:
-        batch: Largest batch, pairs; with three or more no batch is left with a single pair.
+        batch: Largest batch of a step over all processes, pairs; with three or more no batch is
+            left with a single pair.
         annotation: Version of the texts, "v0001"; null for the newest when the run starts.
-        smallest_crop: Least edge of a random crop as a share of the tile's; 1 for none.
+        captions: How captions are drawn.
+        augment: How tiles are changed.
+        shards: Whether pairs come from shards; null: if there are any.
         workers: Processes that read ahead; 0 reads between steps.
     """
 
     batch: Annotated[int, Field(ge=MIN_BATCH)] = 32
     annotation: str | None = None
-    smallest_crop: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    captions: CaptionConfig = CaptionConfig()
+    augment: AugmentConfig = AugmentConfig()
+    shards: bool | None = None
     workers: Annotated[int, Field(ge=0)] = 0
 
 
@@ -49,10 +58,18 @@ class TrainConfig(Config):
         epochs: Length of the run, passes over the training split.
         seed: Of weights, order, captions and crops.
         device: "auto" takes a CUDA device if there is one.
+        parallel: How `torchrun`'s processes share the work: "ddp" copies weights, "fsdp2" splits
+            them; "none" for a single process.
+        precision: "bf16" computes matrix products in bfloat16; weights are float32 in both.
+        accumulate: Parts of a step's batch, computed one after the other to save memory.
+        compile: Compile the transformer blocks; the first steps take longer.
+        gradient_checkpointing: Compute blocks again in the backward pass to save memory.
         threads: Threads of torch on the CPU; null leaves torch's choice, one a core.
         log_every: Steps between log lines.
         validate_every: Steps between validation losses; the last step always has one.
         checkpoint_every: Steps between checkpoints; the last step always has one.
+        checkpoint_minutes: Longest time between checkpoints, minutes; null for no limit.
+        tensorboard: Write TensorBoard event files too.
     """
 
     recipe: str
@@ -65,10 +82,17 @@ class TrainConfig(Config):
     epochs: Count | None = None
     seed: Annotated[int, Field(ge=0)] = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    parallel: Parallel = "none"
+    precision: Precision = "fp32"
+    accumulate: Count = 1
+    compile: bool = False
+    gradient_checkpointing: bool = False
     threads: Count | None = None
     log_every: Count = 1
     validate_every: Count = 50
     checkpoint_every: Count = 50
+    checkpoint_minutes: Annotated[float, Field(gt=0.0)] | None = 15.0
+    tensorboard: bool = False
 
     def model_post_init(self, context: object, /) -> None:
         """Check the length of the run.

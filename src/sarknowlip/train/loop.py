@@ -3,79 +3,49 @@
 A run folder holds `config.json` (configuration and identity of the data), `log.jsonl`,
 `checkpoints/`, and when finished `model/` and `report.json`. A run that was killed goes on from its
 last checkpoint, and ends with the same weights, to the last bit, as one that was not (same machine,
-same number of threads): order and captions follow from the step, the learning rate too, everything
-else is in the checkpoint.
+same number of threads and processes): order, captions, learning rate and all that is drawn follow
+from the step, everything else is in the checkpoint.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
-import shutil
-import signal
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from torch import nn
+from torch import Tensor
 
 from sarknowlip import __version__
-from sarknowlip.core.config import Config, changed_keys
-from sarknowlip.core.errors import CheckpointError, ConfigError, SarKnowlipError, StorageError
-from sarknowlip.core.files import TEMPORARY, exclusive, read_json, remove_partials, write_json
+from sarknowlip.core.errors import CheckpointError, SarKnowlipError
+from sarknowlip.core.files import exclusive, write_json
 from sarknowlip.core.progress import Progress
 from sarknowlip.data.loader import Batch
-from sarknowlip.train.checkpoint import (
-    checkpoints,
-    load_checkpoint,
-    remove_unfinished,
-    save_checkpoint,
-)
+from sarknowlip.train import folder
+from sarknowlip.train.board import Board, require_board
+from sarknowlip.train.checkpoint import checkpoints, load_checkpoint, save_checkpoint
 from sarknowlip.train.config import TrainConfig
-from sarknowlip.train.meter import Log, Meter, read_log
+from sarknowlip.train.distributed import Ranks, processes
+from sarknowlip.train.ema import Ema
+from sarknowlip.train.flops import Trial, peak_flops, try_out
+from sarknowlip.train.folder import CHECKPOINTS, LOG, REPORT, TrainReport
+from sarknowlip.train.interrupt import ECHO_S, gentle_interrupt
+from sarknowlip.train.meter import Log, Meter, memory_gib, read_log
 from sarknowlip.train.optim import learning_rate, make_optimizer
-from sarknowlip.train.task import ContrastiveTask, Task, data_identity, with_annotation
+from sarknowlip.train.readings import Readings
+from sarknowlip.train.step import chance, require_precision
+from sarknowlip.train.task import PairTask, Task, data_identity, with_annotation
+from sarknowlip.train.wrapped import Wrapped, blocks
 
-CONFIG, LOG, REPORT = "config.json", "log.jsonl", "report.json"
-MODEL, CHECKPOINTS, LOCK = "model", "checkpoints", ".lock"
+STOP, DUE = "_stop", "_due"
+"""Names of what processes tell each other beside the numbers of a step."""
 
 
 class DivergedError(SarKnowlipError):
     """The loss or its gradient is no longer a number."""
-
-
-class TrainReport(Config):
-    """What a finished run says of itself.
-
-    Attributes:
-        recipe: Name of the recipe.
-        steps: Steps of the run.
-        epochs: Passes over the training split.
-        pairs: Training pairs.
-        parameters: Weights of the model.
-        loss: Mean training loss over the last tenth of the steps, as logged.
-        val_loss: Validation loss after the last step; null without validation data.
-        images_per_s: Mean over what this process trained.
-        seconds: Time this process took.
-        device: Where it ran.
-        threads: Threads of torch.
-    """
-
-    recipe: str
-    steps: int
-    epochs: float
-    pairs: int
-    parameters: int
-    loss: float
-    val_loss: float | None
-    images_per_s: float
-    seconds: float
-    device: str
-    threads: int
 
 
 def train(
@@ -88,6 +58,8 @@ def train(
 ) -> TrainReport:
     """Run a training, or go on with one.
 
+    With `parallel` other than "none" every process that `torchrun` started calls this.
+
     Args:
         config: Complete configuration.
         data: Corpus folder with annotations.
@@ -97,32 +69,39 @@ def train(
 
     Raises:
         ConfigError: The folder holds something else, another run, or an unfinished one and `resume`
-            is false.
+            is false; or a setting that this machine cannot do.
         CheckpointError: The last checkpoint is damaged.
         CorpusError: The corpus is damaged or has too few pairs.
         DivergedError: The loss is no longer a number.
         StorageError: The disk is full or not writable.
         KeyboardInterrupt: Interrupted; a checkpoint of the last whole step was written before.
+        SystemExit: Process 0 failed and told why.
     """
-    config = with_annotation(config, data)
-    _refuse_other_content(out)
-    with exclusive(out / LOCK):
+    with contextlib.ExitStack() as held:
+        ranks = held.enter_context(processes(config.parallel, config.device))
+        config = with_annotation(config, data)
+        require_precision(config.precision, ranks.device)
+        if config.tensorboard:
+            require_board()
+
+        def known() -> TrainReport | None:
+            folder.refuse_other_content(out)
+            held.enter_context(exclusive(out / folder.LOCK))
+            return folder.known_run(identity, out, resume)
+
         identity = {
             "config": config.model_dump(mode="json"),
             "data": data_identity(data, str(config.data.annotation)),
             "sarknowlip": __version__,
         }
-        finished = _known_run(identity, out, resume)
+        finished = ranks.on_first(known)
         if finished is not None:
             return finished
-        device = _device(config.device)
-        task = ContrastiveTask(config, data, device)
-        for folder in (out, out / CHECKPOINTS):
-            remove_unfinished(folder)
-        remove_partials(out)
-        write_json(out / CONFIG, identity)
-        with _threads(config.threads):
-            return _Run(task, config, out, device).finish(progress)
+        held.enter_context(_threads(config.threads))
+        task = PairTask(config, data, ranks)
+        ranks.on_first(lambda: folder.begin(identity, out))
+        run = _Run(task, config, out, ranks)
+        return run.finish(progress)
 
 
 @contextlib.contextmanager
@@ -135,194 +114,229 @@ def _threads(count: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _refuse_other_content(out: Path) -> None:
-    """Keep a run from being mixed with files that are not its own."""
-    if (out / CONFIG).is_file() or not out.is_dir():
-        return
-    others = [path.name for path in out.iterdir() if not path.name.startswith((LOCK, TEMPORARY))]
-    if others:
-        raise ConfigError(
-            f"{out} holds {sorted(others)[0]} and no run", "choose a new or an empty folder"
-        )
-
-
-def _known_run(identity: dict[str, Any], out: Path, resume: bool) -> TrainReport | None:
-    """Return the report of a finished run, None if there is something to do; refuse another run."""
-    if not (out / CONFIG).is_file():
-        return None
-    changed = changed_keys(read_json(out / CONFIG, "choose a new folder"), identity)
-    if changed:
-        raise ConfigError(
-            f"{out} holds a run that differs in {', '.join(changed)}",
-            "choose a new folder or repeat that run's settings and data",
-        )
-    if (out / REPORT).is_file():
-        return TrainReport.model_validate(read_json(out / REPORT, "choose a new folder"))
-    if not resume:
-        raise ConfigError(f"{out} holds an unfinished run", "add --resume or choose a new folder")
-    return None
-
-
-def _device(wanted: str) -> torch.device:
-    available = torch.cuda.is_available()
-    if wanted == "cuda" and not available:
-        raise ConfigError("device=cuda, but torch sees no CUDA device", "set device=cpu")
-    return torch.device("cuda" if wanted != "cpu" and available else "cpu")
-
-
 class _Run:
     """One process's part of a run."""
 
-    def __init__(self, task: Task, config: TrainConfig, out: Path, device: torch.device) -> None:
-        self.task, self.config, self.out, self.device = task, config, out, device
+    def __init__(self, task: Task, config: TrainConfig, out: Path, ranks: Ranks) -> None:
+        self.task, self.config, self.out, self.ranks = task, config, out, ranks
         self.total = config.total_steps(task.steps_per_epoch)
+        self.parameters = sum(p.numel() for p in task.module.parameters())
+        peak = peak_flops(ranks.device, config.precision)
+        trial = self._trial() if peak or config.parallel == "ddp" else Trial(0.0, False)
+        if config.gradient_checkpointing:
+            task.save_memory()
+        if config.compile:
+            for block in blocks(task.module):
+                block.compile()
+        self.wrapped = Wrapped(task.module, config.parallel, ranks, trial.some_unused)
         self.optimizer = make_optimizer(task.module, config.optim)
+        decay = config.optim.ema_decay
+        self.ema = Ema(self.wrapped.local_tensors(), decay) if decay else None
         self.step = self._restore()
-        self.log, self.meter = Log(out / LOG, self.step), Meter()
+        self.latest: dict[str, float] = {"loss": math.nan}
+        self.readings = Readings(lag=1 if ranks.device.type == "cuda" else 0)
+        self.meter = Meter(flops=trial.flops_per_image, peak=peak and peak * ranks.count)
+        self.logs: list[Log | Board] = []
+        if ranks.first:
+            self.logs.append(Log(out / LOG, self.step))
+            if config.tensorboard:
+                self.logs.append(Board(out / folder.BOARD, self.step))
+        self.saved_at = time.monotonic()
 
     def finish(self, progress: Progress | None) -> TrainReport:
         """Train to the end, write the model, return the report."""
         self.task.module.train()
         batches = iter(self.task.batches(self.step, self.total))
-        with _gentle_interrupt() as interrupted:
+        with gentle_interrupt(ECHO_S if self.ranks.count > 1 else 0.0) as asked:
             while self.step < self.total:
-                loss = self._advance(batches)
+                self._advance(batches, asked.is_set())
                 if progress is not None:
-                    progress(self.step, self.total, f"loss {loss:.3f}")
-                saved = self._look_up()
-                if interrupted.is_set():
-                    if not saved:
-                        self._checkpoint()
+                    progress(self.step, self.total, f"loss {self.latest['loss']:.3f}")
+                stop = self.latest.pop(STOP, 0.0) > 0
+                stop = stop or (self.ranks.count == 1 and asked.is_set())
+                self._look_up(stop or self.latest.pop(DUE, 0.0) > 0)
+                if stop:
                     raise KeyboardInterrupt
         return self._report()
 
-    def _advance(self, batches: Iterator[Batch]) -> float:
+    def _advance(self, batches: Iterator[Batch], asked: bool) -> None:
         """Take one step and log it."""
         before = time.perf_counter()
-        batch = next(batches)
+        parts = [next(batches) for _ in range(self.config.accumulate)]
         self.meter.wait(time.perf_counter() - before)
         rate = learning_rate(self.step, self.total, self.config.optim)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        loss = self.task.loss(batch)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_(self.task.module.parameters(), self.config.optim.clip_norm)
-        values = {"loss": float(loss.detach()), "grad_norm": float(norm)}
-        for name, value in values.items():
-            if not math.isfinite(value):
-                raise DivergedError(
-                    f"{name} is {value} at step {self.step + 1} of {self.out};"
-                    f" the last good step is {self.step}",
-                    "lower optim.lr in a new folder; checkpoints before it are kept",
-                )
+        values = self._agreed(self._gradients(parts), asked)
+        values["grad_norm"] = self.wrapped.clip(self.config.optim.clip_norm)
+        self.readings.send(self.step + 1, values)
+        if self.readings.lag == 0:  # before weights change
+            self._read()
         self.optimizer.step()
         self.step += 1
-        self.meter.images(len(batch))
+        if self.ema is not None:
+            self.ema.update(self.step)
+        self._read()
+        self.meter.images(sum(map(len, parts)) * self.ranks.count)
         if self.step % self.config.log_every == 0 or self.step == self.total:
-            epoch = self.step / self.task.steps_per_epoch
-            values |= {"lr": rate, **self.task.readings(), **self.meter.rates()}
-            self.log.add(step=self.step, epoch=round(epoch, 4), **values)
-        return values["loss"]
+            self._read(everything=True)
+            epoch = round(self.step / self.task.steps_per_epoch, 4)
+            numbers = {k: v for k, v in self.latest.items() if k not in {STOP, DUE}}
+            numbers |= {"lr": rate, **self.task.readings()}
+            memory = memory_gib(self.ranks.device)
+            self._log(epoch=epoch, **numbers, **self.meter.rates(), memory_gib=memory)
 
-    def _look_up(self) -> bool:
-        """Validate and write a checkpoint where due; return whether one was written."""
+    def _gradients(self, parts: list[Batch]) -> dict[str, Tensor]:
+        """Add up the gradients of the parts of a batch; return the loss and its parts."""
+        whole = sum(map(len, parts))
+        values: dict[str, Tensor] = {}
+        for number, batch in enumerate(parts):
+            share = len(batch) / whole
+            place = (self.step, number, self.ranks.rank)
+            generator = chance(self.config.seed, *place, device=self.ranks.device)
+            with self.wrapped.gradients(last=number == len(parts) - 1):
+                loss, found = self.wrapped.call(batch.to(self.ranks.device), generator)
+                (loss * share if len(parts) > 1 else loss).backward()
+            for name, value in {"loss": loss, **found}.items():
+                weighted = value.detach().float() * share
+                values[name] = values[name] + weighted if name in values else weighted
+        return values
+
+    def _agreed(self, values: dict[str, Tensor], asked: bool) -> dict[str, Tensor]:
+        """Return means over processes, and what any of them asks for."""
+        minutes = self.config.checkpoint_minutes
+        late = minutes is not None and time.monotonic() - self.saved_at >= 60 * minutes
+        flags = {STOP: float(asked), DUE: float(late and self.ranks.first)}
+        device = self.ranks.device
+        told = values | {name: torch.full((), flag, device=device) for name, flag in flags.items()}
+        if self.ranks.count > 1:
+            mean = self.ranks.total(torch.stack(list(told.values()))) / self.ranks.count
+            told = dict(zip(told, mean.unbind(), strict=True))
+        return told
+
+    def _read(self, *, everything: bool = False) -> None:
+        """Take in numbers that have arrived.
+
+        Raises:
+            DivergedError: One of them is none.
+        """
+        for reading in self.readings.arrived(everything=everything):
+            self.latest = reading.values
+            for name in ("loss", "grad_norm"):
+                value = self.latest[name]
+                if not math.isfinite(value):
+                    self._stop_diverged(f"{name} is {value}", reading.step)
+
+    def _stop_diverged(self, what: str, step: int) -> None:
+        if not self.ranks.first:
+            raise SystemExit(1)  # process 0 tells
+        raise DivergedError(
+            f"{what} at step {step} of {self.out}; the last good step is {step - 1}",
+            "lower optim.lr in a new folder; checkpoints before it are kept",
+        )
+
+    def _log(self, **values: float | None) -> None:
+        for log in self.logs:
+            log.add(step=self.step, **values)
+
+    def _look_up(self, asked: bool) -> None:
+        """Validate and write a checkpoint where due."""
         last = self.step == self.total
         if last or self.step % self.config.validate_every == 0:
-            val_loss = self.task.validate()
+            self._read(everything=True)
+            with self._averaged():
+                val_loss = self.task.validate()
             if val_loss is not None:
-                self.log.add(step=self.step, val_loss=val_loss)
+                self._log(val_loss=val_loss)
             self.meter.rates()
-        due = last or self.step % self.config.checkpoint_every == 0
-        if due:
+        if last or asked or self.step % self.config.checkpoint_every == 0:
+            self._read(everything=True)
             self._checkpoint()
+            self.latest.pop(DUE, None)
+            self.saved_at = time.monotonic()
             self.meter.rates()
-        return due
+
+    def _averaged(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext() if self.ema is None else self.ema.applied()
 
     def _checkpoint(self) -> None:
-        cuda = torch.cuda.get_rng_state_all() if self.device.type == "cuda" else []
-        state = {
-            "model": self.task.module.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+        state: dict[str, Any] = {
+            "weights": self.wrapped.weights(),
+            "optimizer": self.wrapped.optimizer_state(self.optimizer),
             "sampler": {"step": self.step, "steps_per_epoch": self.task.steps_per_epoch},
-            "rng": {"torch": torch.get_rng_state(), "cuda": cuda},
         }
-        save_checkpoint(self.out / CHECKPOINTS, self.step, state)
+        if self.ema is not None:
+            with self.ema.applied():
+                state["ema"] = self.wrapped.weights()
+        self.ranks.on_first(lambda: save_checkpoint(self.out / CHECKPOINTS, self.step, state))
 
     def _restore(self) -> int:
         """Load the last checkpoint, if there is one; return the steps done."""
-        found = checkpoints(self.out / CHECKPOINTS)
-        if not found:
+        state: dict[str, Any] = {"weights": {}, "optimizer": {}, "ema": {}}
+
+        def load() -> tuple[int, str]:
+            found = checkpoints(self.out / CHECKPOINTS)
+            if not found:
+                return 0, ""
+            step, loaded = load_checkpoint(found[-1])
+            position = {"step": step, "steps_per_epoch": self.task.steps_per_epoch}
+            if loaded.get("sampler") != position:
+                raise CheckpointError(
+                    f"checkpoint {found[-1]} does not fit this run: it was at"
+                    f" {loaded.get('sampler')}, this run is at {position}",
+                    "start a new run",
+                )
+            state.update(loaded)
+            return step, str(found[-1])
+
+        step, path = self.ranks.on_first(load)
+        if not path:
             return 0
-        step, state = load_checkpoint(found[-1])
-        position = {"step": step, "steps_per_epoch": self.task.steps_per_epoch}
         try:
-            if state["sampler"] != position:
-                raise ValueError(f"it was at {state['sampler']}, this run is at {position}")
-            self.task.module.load_state_dict(state["model"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            torch.set_rng_state(state["rng"]["torch"])
-            if self.device.type == "cuda":
-                torch.cuda.set_rng_state_all(state["rng"]["cuda"])
+            self.wrapped.load_optimizer_state(self.optimizer, state["optimizer"])
+            self.wrapped.load_weights(state["weights"])
+            if self.ema is not None:
+                with self.ema.applied():
+                    self.wrapped.load_weights(state["ema"])
         except (KeyError, ValueError, RuntimeError) as error:
             raise CheckpointError(
-                f"checkpoint {found[-1]} does not fit this run: {error}", "start a new run"
+                f"checkpoint {path} does not fit this run: {error}", "start a new run"
             ) from error
         return step
 
+    def _trial(self) -> Trial:
+        self.task.module.train()
+        generator = chance(self.config.seed, 0, device=self.ranks.device)
+        return try_out(self.task.module, self.task.first_batch(), generator)
+
     def _report(self) -> TrainReport:
+        self.task.module.eval()
+        with self._averaged():
+            weights = self.wrapped.weights()
+        return self.ranks.on_first(lambda: self._written(weights))
+
+    def _written(self, weights: dict[str, Tensor]) -> TrainReport:
+        """Write model and report."""
+        folder.write_model(self.out, lambda path: self.task.save(path, weights))
         lines = read_log(self.out / LOG)
         late = [
             line["loss"] for line in lines if "loss" in line and line["step"] > 0.9 * self.total
         ]
         held_out = [line["val_loss"] for line in lines if "val_loss" in line]
-        self._write_model()
         report = TrainReport(
             recipe=self.config.recipe,
             steps=self.total,
             epochs=round(self.total / self.task.steps_per_epoch, 4),
             pairs=self.task.pairs,
-            parameters=sum(p.numel() for p in self.task.module.parameters()),
+            parameters=self.parameters,
             loss=sum(late) / len(late),
             val_loss=held_out[-1] if held_out else None,
             images_per_s=round(self.meter.total_images / self.meter.seconds, 2),
             seconds=round(self.meter.seconds, 3),
-            device=str(self.device),
+            device=str(self.ranks.device),
             threads=torch.get_num_threads(),
+            processes=self.ranks.count,
         )
         write_json(self.out / REPORT, report.model_dump(mode="json"))
         return report
-
-    def _write_model(self) -> None:
-        final, partial = self.out / MODEL, self.out / f"{TEMPORARY}{MODEL}"
-        try:
-            self.task.module.eval()
-            self.task.save(partial)
-            shutil.rmtree(final, ignore_errors=True)
-            partial.rename(final)
-        except (OSError, SafetensorError) as error:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise StorageError(
-                f"cannot write {final}: {error}", "free space, then run again with --resume"
-            ) from error
-
-
-@contextlib.contextmanager
-def _gentle_interrupt() -> Iterator[threading.Event]:
-    """Yield an event that the first Ctrl-C sets; the second one stops at once."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-    old = signal.getsignal(signal.SIGINT)
-
-    def ask(number: int, frame: object) -> None:
-        del number, frame
-        asked.set()
-        signal.signal(signal.SIGINT, old)
-
-    signal.signal(signal.SIGINT, ask)
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGINT, old)

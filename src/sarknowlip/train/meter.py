@@ -1,15 +1,19 @@
 """The log of a run, `log.jsonl`: one JSON object a line, and the clocks behind it.
 
-A training line has step, epoch, loss, lr, grad_norm, scale, images_per_s, data_wait_pct and
-seconds; a validation line has step and val_loss. `step` counts steps done.
+A training line has step, epoch, loss and its parts, grad_norm, lr, scale, images_per_s,
+data_wait_pct, mfu_pct, seconds and memory_gib; a validation line has step and val_loss. `step`
+counts steps done. What is unknown is null.
 """
 
 from __future__ import annotations
 
 import json
+import resource
 import time
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from sarknowlip.core.errors import StorageError
 from sarknowlip.core.files import write_bytes
@@ -31,7 +35,7 @@ class Log:
         kept = [line for line in read_log(path) if line["step"] <= step]
         write_bytes(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
 
-    def add(self, **values: float) -> None:
+    def add(self, **values: float | None) -> None:
         """Append a line.
 
         Raises:
@@ -60,9 +64,15 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
 
 class Meter:
-    """Clocks between log lines: how many images, how long, how long waiting for data."""
+    """Clocks between log lines: how many images, how long, how long waiting for data.
 
-    def __init__(self) -> None:
+    Args:
+        flops: Floating-point operations an image takes.
+        peak: Those all devices together can do a second; None where unknown.
+    """
+
+    def __init__(self, flops: float = 0.0, peak: float | None = None) -> None:
+        self.flops, self.peak = flops, peak
         self.start = time.perf_counter()
         self.total_images = 0
         self._reset()
@@ -86,13 +96,27 @@ class Meter:
         """Seconds since the process began to train."""
         return time.perf_counter() - self.start
 
-    def rates(self) -> dict[str, float]:
-        """Return images_per_s and data_wait_pct since the last call, and seconds in all."""
+    def rates(self) -> dict[str, float | None]:
+        """Return what happened since the last call, and the seconds in all.
+
+        Returns:
+            images_per_s; data_wait_pct, time spent waiting for data; mfu_pct, arithmetic done of
+            what the devices can do; seconds.
+        """
         passed = max(time.perf_counter() - self._since, 1e-9)
+        speed = self._images / passed
         rates = {
-            "images_per_s": round(self._images / passed, 2),
+            "images_per_s": round(speed, 2),
             "data_wait_pct": round(100 * min(1.0, self._waited / passed), 2),
+            "mfu_pct": round(100 * speed * self.flops / self.peak, 2) if self.peak else None,
             "seconds": round(self.seconds, 3),
         }
         self._reset()
         return rates
+
+
+def memory_gib(device: torch.device) -> float:
+    """Return the most memory taken so far, GiB: of tensors on CUDA, of the process on a CPU."""
+    if device.type == "cuda":
+        return round(torch.cuda.max_memory_allocated(device) / 2**30, 3)
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3)

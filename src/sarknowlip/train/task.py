@@ -16,11 +16,18 @@ from sarknowlip.corpus.catalog import Catalog
 from sarknowlip.data.loader import Batch, EpochBatches, train_loader, whole_loader
 from sarknowlip.data.pairs import PairDataset
 from sarknowlip.losses import LOSSES, PairLoss
-from sarknowlip.models.config import SarKnowLIPConfig
 from sarknowlip.models.model import SarKnowLIP, without_bars
 from sarknowlip.models.processing import ProcessorConfig, SarProcessor
 from sarknowlip.models.tokenizer import train_tokenizer
 from sarknowlip.train.config import TrainConfig
+from sarknowlip.train.distributed import Ranks
+from sarknowlip.train.shares import Shares, require_shares
+from sarknowlip.train.step import TrainStep, chance
+
+MODEL = "model."
+"""Prefix of the model's weights among those of a step."""
+VALIDATION = 2**32 - 1
+"""In place of a step, for what validation draws."""
 
 
 class Task(Protocol):
@@ -36,15 +43,19 @@ class Task(Protocol):
 
     @property
     def module(self) -> nn.Module:
-        """Weights."""
+        """From (batch, generator) to the loss, with gradient, and its parts."""
         ...
 
     def batches(self, start: int, stop: int) -> Iterable[Batch]:
-        """Yield the batches of steps start…stop − 1."""
+        """Yield this process's batches of steps start…stop − 1, as many a step as it has parts."""
         ...
 
-    def loss(self, batch: Batch) -> Tensor:
-        """Return the loss of a batch on the weights' device, with gradient."""
+    def first_batch(self) -> Batch:
+        """Return the first batch of the run, on the weights' device."""
+        ...
+
+    def save_memory(self) -> None:
+        """Have activations computed again in the backward pass."""
         ...
 
     def validate(self) -> float | None:
@@ -55,87 +66,101 @@ class Task(Protocol):
         """Return further values for the log."""
         ...
 
-    def save(self, folder: Path) -> None:
-        """Write what `from_pretrained` reads."""
+    def save(self, folder: Path, weights: dict[str, Tensor]) -> None:
+        """Write what `from_pretrained` reads, with weights by name in `module`."""
         ...
 
 
-class ContrastiveTask:
-    """Images and texts in one space.
+class PairTask:
+    """Images and their texts.
 
     Args:
         config: Of the run.
         root: Corpus folder.
-        device: Where the weights live.
+        ranks: This process and those beside it.
 
     Raises:
         CorpusError: Not enough pairs, or a damaged corpus.
-        ConfigError: An unknown loss, or too small a vocabulary.
+        ConfigError: An unknown loss, too small a vocabulary, or too small a batch.
     """
 
-    def __init__(self, config: TrainConfig, root: Path, device: torch.device) -> None:
-        self.config, self.device = config, device
-        self._loss: PairLoss = LOSSES[config.loss]
+    def __init__(self, config: TrainConfig, root: Path, ranks: Ranks) -> None:
+        self.config, self.ranks = config, ranks
+        objective: PairLoss = LOSSES[config.loss]
         self._train, self._val = (
             PairDataset(
                 root,
                 split,
                 annotation=config.data.annotation,
                 seed=config.seed,
-                smallest_crop=config.data.smallest_crop,
+                captions=config.data.captions,
+                augment=config.data.augment,
+                shards=config.data.shards,
             )
             for split in ("train", "val")
         )
         self._train.require_pairs()
         self.pairs = len(self._train)
         self.steps_per_epoch = self._order(0, 0).steps_per_epoch
+        require_shares(self.pairs // self.steps_per_epoch, config.accumulate, ranks.count)
         tokenizer = train_tokenizer(self._train.texts(), config.vocab_size)
         limits = ProcessorConfig(
             image_px=config.model.image_px, text_tokens=config.model.text_tokens
         )
         self.processor = SarProcessor(limits, tokenizer)
-        torch.manual_seed(config.seed)
-        shapes = SarKnowLIPConfig.of(config.model, tokenizer.get_vocab_size())
-        self.module = SarKnowLIP(shapes)
-        nn.Module.to(self.module, device)
+        self.model = SarKnowLIP.fresh(config.model, tokenizer.get_vocab_size(), config.seed)
+        self.module = TrainStep(self.model, objective, config.precision).to(ranks.device)
 
     def batches(self, start: int, stop: int) -> Iterable[Batch]:
-        """Yield the batches of steps start…stop − 1."""
-        order = self._order(start, stop)
-        return train_loader(self._train, self.processor, order, self.config.data.workers)
+        """Yield this process's batches of steps start…stop − 1, as many a step as it has parts."""
+        return self._batches(start, stop, self.config.data.workers)
 
-    def loss(self, batch: Batch) -> Tensor:
-        """Return the loss of a batch, with gradient; bfloat16 on CUDA, float32 elsewhere."""
-        batch = batch.to(self.device)
-        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
-            out = self.module(**batch.images, **batch.texts)
-        return self._loss(out.image_embeds, out.text_embeds, out.scale, batch.group)
+    def first_batch(self) -> Batch:
+        """Return the first batch of the run, on the weights' device."""
+        return next(iter(self._batches(0, 1, 0))).to(self.ranks.device)
+
+    def save_memory(self) -> None:
+        """Have activations computed again in the backward pass."""
+        self.model.gradient_checkpointing_enable()  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
     def validate(self) -> float | None:
         """Return the loss on the validation split, weighted by batch; None if it has < 2 pairs."""
         if len(self._val) < 2:
             return None
-        self.module.eval()  # type: ignore[no-untyped-call]
+        self.module.eval()
         total = 0.0
-        for batch in whole_loader(self._val, self.processor, self.config.data.batch):
-            total += float(self.loss(batch)) * len(batch)
+        batches = whole_loader(self._val, self.processor, self.config.data.batch)
+        for number, batch in enumerate(batches):
+            generator = chance(self.config.seed, VALIDATION, number, device=self.ranks.device)
+            loss, _ = self.module(batch.to(self.ranks.device), generator)
+            total += float(loss) * len(batch)
         self.module.train()
         return total / len(self._val)
 
     def readings(self) -> dict[str, float]:
         """Return the factor on cosines."""
-        return {"scale": round(float(self.module.logit_scale.detach().exp()), 4)}
+        return {"scale": round(float(self.model.logit_scale.detach().exp()), 4)}
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, weights: dict[str, Tensor]) -> None:
         """Write config.json, model.safetensors, the processor and tokenizer.json."""
+        own = {
+            name.removeprefix(MODEL): value
+            for name, value in weights.items()
+            if name.startswith(MODEL)
+        }
         with without_bars():
-            self.module.save_pretrained(folder)
+            self.model.save_pretrained(folder, state_dict=own)
         self.processor.save_pretrained(folder)
 
     def _order(self, start: int, stop: int) -> EpochBatches:
         batch, seed = self.config.data.batch, self.config.seed
         return EpochBatches(self.pairs, batch, seed=seed, start=start, stop=stop)
+
+    def _batches(self, start: int, stop: int, workers: int) -> Iterable[Batch]:
+        order = self._order(start, stop)
+        shares = Shares(order, self.config.accumulate, self.ranks.rank, self.ranks.count)
+        return train_loader(self._train, self.processor, shares, workers)
 
 
 def data_identity(root: Path, annotation: str) -> dict[str, str]:
