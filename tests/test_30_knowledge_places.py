@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import geopandas as gpd
 import numpy as np
+import pyogrio
 import pytest
 import rasterio
 from affine import Affine
@@ -229,6 +230,14 @@ def test_sea_and_lake_in_any_format_and_crs(name, crs, tmp_path) -> None:
     assert facts.value("region/01", "area") == pytest.approx(lake * 1920**2, rel=0.05)
     assert facts.value("region/01", "column") == pytest.approx(0.85 * 192, abs=1)
     assert facts.value("region/01", "row") == pytest.approx(0.75 * 192, abs=1)
+
+
+@pytest.mark.skipif("Parquet" in pyogrio.list_drivers(), reason="GDAL reads GeoParquet here")
+def test_waters_in_geoparquet_are_refused_with_the_way_out(tmp_path) -> None:
+    path = tmp_path / "w.parquet"
+    gpd.read_file(make_waters(tmp_path / "w.gpkg", GRID, "EPSG:4326")).to_parquet(path)
+    with pytest.raises(ProductError, match=r"w\.parquet is GeoParquet.*convert it to GeoPackage"):
+        water_of(path)
 
 
 def test_polygons_without_kind_are_sea_and_other_kinds_are_left_out(tmp_path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -14,9 +15,12 @@ from typing import Any
 import pytest
 import typer
 from affine import Affine
+from rich.console import Console
 
 from data.geotiff.make import make_geotiff
+from sarknowlip.annotate.truth.report import TruthTally, Verdict
 from sarknowlip.cli import app
+from sarknowlip.cli.annotate import _truth_table
 
 SURFACE = {
     "quickstart": {"--out", "--input", "--json"},
@@ -33,6 +37,7 @@ SURFACE = {
     "corpus validate": {"corpus", "--json"},
     "corpus stats": {"corpus", "--texts", "--version", "--json"},
     "corpus export": {"corpus", "--out", "--format", "--json"},
+    "corpus shards": {"corpus", "--version", "--workers", "--json"},
     "annotate": {
         "corpus", "--writer", "--osm", "--landcover", "--dem", "--dem-geoid-m", "--water",
         "--endpoint", "--model", "--language", "--set", "--workers", "--json",
@@ -123,6 +128,30 @@ def test_verbs_of_a_corpus(corpus: Path, tmp_path: Path) -> None:
     told = json.loads(run("describe", tile.stem, "--corpus", corpus, "--trace", "--json").stdout)
     assert told["texts"]
     assert all(reason["evidence"] or reason["premises"] for reason in told["claims"])
+
+
+def test_verdicts_of_truth_are_a_table() -> None:
+    tally = TruthTally()
+    key = "function", "function_appearances"
+    tally.tiles[True] = 3
+    for right in (True, True, False, None):
+        tally.verdict(key, Verdict(right), "")
+    for is_said in (True, False, False, False):
+        tally.truth(key, is_said, "")
+    screen = Console(width=80, record=True, file=io.StringIO())
+    screen.print(_truth_table(tally.report()))
+    lines = [line.split() for line in screen.export_text().splitlines()]
+    rows = {name: told for name, *told in filter(None, lines)}
+    told = ["2", "1", "1", "0.667", "4", "1", "0.250"]
+    assert rows["all"] == rows["function"] == rows["function_appearances"] == told
+
+
+@pytest.mark.parametrize("verb", [("corpus", "build", "i", "--out", "c"), ("annotate", "c"),
+                                  ("verify", "c"), ("simulate", "--out", "s")])  # fmt: skip
+def test_there_is_one_worker_at_least(verb: tuple[str, ...]) -> None:
+    done = run(*verb, "--workers", "0")
+    assert done.returncode == 2
+    assert "--workers" in done.stderr
 
 
 def test_the_example_in_the_help_of_simulate_works(tmp_path: Path) -> None:

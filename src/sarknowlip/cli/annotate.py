@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sarknowlip.cli.output import bar, emit
 from sarknowlip.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from sarknowlip.annotate.truth.report import Judged, TruthReport
 
 Corpus = Annotated[Path, typer.Argument(help="Corpus folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -25,8 +30,11 @@ Dem = Annotated[
     list[Path] | None, typer.Option(help="Elevation raster, or a folder of them; repeatable.")
 ]
 Geoid = Annotated[float | None, typer.Option(help="Geoid undulation, metres.")]
-Water = Annotated[Path | None, typer.Option(help="Polygons of seas and large waters.")]
-Workers = Annotated[int, typer.Option(help="Processes.")]
+Water = Annotated[
+    Path | None,
+    typer.Option(help="Polygons of seas and large waters: GeoPackage, Shapefile, GeoJSON, …"),
+]
+Workers = Annotated[int, typer.Option(help="Processes.", min=1)]
 
 CACHE = ".cache"
 LEDGER = ".vlm/ledger.sqlite"
@@ -101,6 +109,8 @@ def verify(
     Files of knowledge sources need be given only where they are no longer where they were; of the
     others the paths are remembered.
     """
+    from rich.console import Console
+
     from sarknowlip.annotate.verify import verify as verify_corpus
     from sarknowlip.knowledge.sources import SourceOptions
 
@@ -117,7 +127,9 @@ def verify(
     else:
         for problem in problems:
             typer.echo(problem, err=True)
-        emit(values, False, f"annotations of {corpus}")
+        emit({k: v for k, v in values.items() if k != "truth"}, False, f"annotations of {corpus}")
+        if report.truth is not None:
+            Console().print(_truth_table(report.truth))
     if not report.sound:
         raise typer.Exit(1)
 
@@ -153,6 +165,36 @@ def describe(
         emit(described.as_json(trace), True, "")
     else:
         Console().print(render(described, trace))
+
+
+def _truth_table(truth: TruthReport) -> Table:
+    """Return how right and how complete claims are, by dimension, then by predicate."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(
+        title=f"truth of {truth.tiles} tiles; {truth.unknown_tiles} lie in no known world",
+        caption="false and unsaid ones: --json",
+        title_justify="left",
+        box=box.SIMPLE,
+        padding=(0, 0, 0, 1),
+    )
+    table.add_column("claims", overflow="fold")
+    for name in ("true", "false", "undecided", "precision", "exist", "said", "recall"):
+        table.add_column(name, justify="right", no_wrap=True)
+
+    def add(name: str, judged: Judged) -> None:
+        shares = ("–" if n is None else f"{n:.3f}" for n in (judged.precision, judged.recall))
+        precision, recall = shares
+        counts = [str(n) for n in (judged.true, judged.false, judged.undecided)]
+        table.add_row(name, *counts, precision, str(judged.exist), str(judged.said), recall)
+
+    add("all", truth.overall)
+    for group in (truth.dimensions, truth.predicates):
+        table.add_section()
+        for name, judged in group.items():
+            add(name, judged)
+    return table
 
 
 def _options(

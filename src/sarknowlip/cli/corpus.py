@@ -1,4 +1,4 @@
-"""`sarknowlip corpus build|validate|stats|export`."""
+"""`sarknowlip corpus build|validate|stats|export|shards`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def build(
     keep_noise: Annotated[bool, typer.Option(help="Leave thermal noise in.")] = False,
     speckle: Annotated[str | None, typer.Option(help="lee, refined-lee or gamma-map.")] = None,
     looks: Annotated[float | None, typer.Option(help="Looks, if the product is silent.")] = None,
-    workers: Annotated[int, typer.Option(help="Processes.")] = 1,
+    workers: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
     as_json: Json = False,
 ) -> None:
     """Cut SAR products into georeferenced tiles with a catalog."""
@@ -124,3 +124,18 @@ def export(
         raise ConfigError(f"unknown format {form!r}", "choose stac or geojson")
     count = export_corpus(corpus, out, "stac" if form == "stac" else "geojson")
     emit({"items": count, "out": str(out)}, as_json, "export")
+
+
+@app.command()
+def shards(
+    corpus: Corpus,
+    version: Annotated[str | None, typer.Option(help="Of the annotations; default newest.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
+    as_json: Json = False,
+) -> None:
+    """Write tiles and texts in the form that training reads fast; again, repairs it."""
+    from sarknowlip.data.shards import build_shards
+
+    with bar("files", quiet=as_json) as progress:
+        report = build_shards(corpus, version, workers=workers, progress=progress)
+    emit(report.model_dump(mode="json"), as_json, f"shards of {corpus}")

@@ -67,6 +67,13 @@ class WaterSource:
             raise ConfigError("source water has no file", "give one with --water")
         self.version = f"1+{files_version([path])}"
         self._path = path
+        if (
+            path.suffix.lower() in (".parquet", ".geoparquet")
+            and "Parquet" not in pyogrio.list_drivers()
+        ):
+            raise ProductError(
+                f"{path} is GeoParquet, which GDAL cannot read here", "convert it to GeoPackage"
+            )
         with _reading(path):
             about = pyogrio.read_info(path)
         if not about["crs"]:
