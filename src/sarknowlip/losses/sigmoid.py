@@ -32,8 +32,8 @@ CHUNK = 512
 
 class _PairwiseSigmoid(Function):
     @staticmethod
-    def forward(ctx: Any, chunk: int, *tensors: Tensor) -> Tensor:
-        image_BD, text_GD, scale, bias, group_B, group_G = tensors
+    def forward(ctx: Any, chunk: int, *tensors: Tensor | None) -> Tensor:
+        image_BD, text_GD, scale, bias, group_B, group_G = _unpack(*tensors)
         ctx.save_for_backward(*tensors)
         ctx.chunk = chunk
         total = image_BD.new_zeros(())
@@ -45,7 +45,7 @@ class _PairwiseSigmoid(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, ...]:
-        image_BD, text_GD, scale, bias, group_B, group_G = ctx.saved_tensors
+        image_BD, text_GD, scale, bias, group_B, group_G = _unpack(*ctx.saved_tensors)
         factor = grads[0] / image_BD.shape[0]
         image_grads, text_grad_GD = [], torch.zeros_like(text_GD)
         scale_grad, bias_grad = torch.zeros_like(scale), torch.zeros_like(bias)
@@ -59,6 +59,12 @@ class _PairwiseSigmoid(Function):
             scale_grad += (toward_KD * image_KD).sum()
             bias_grad += slope_KG.sum()
         return None, torch.cat(image_grads), text_grad_GD, scale_grad, bias_grad, None, None
+
+
+def _unpack(*tensors: Any) -> tuple[Tensor, ...]:
+    """Return the tensors; the last one, groups of all processes, may be those of this process."""
+    *first, group_B, group_G = tensors
+    return *first, group_B, group_B if group_G is None else group_G
 
 
 def _split(chunk: int, image_BD: Tensor, group_B: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
@@ -101,6 +107,6 @@ def sigmoid(
         scale,
         bias,
         group_B,
-        gather(group_B, across),
+        None if across is None else gather(group_B, across),  # no argument may be given twice
     )
     return loss

@@ -1,0 +1,41 @@
+"""Texts told from images, word by word."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from sarknowlip.losses.across import Totals
+from sarknowlip.losses.captioning import caption_nll
+from sarknowlip.losses.chunks import by_chunks
+from sarknowlip.train.objectives.config import CaptionConfig
+from sarknowlip.train.objectives.terms import Seen
+
+
+class Caption:
+    """Negative log-likelihood a token.
+
+    Args:
+        config: How often there is no image.
+    """
+
+    chances: int = 1
+    reads: bool = False
+    compares: bool = False
+
+    def __init__(self, config: CaptionConfig) -> None:
+        self.config = config
+
+    def __call__(self, seen: Seen, drawn: Tensor) -> Tensor:
+        """Return the mean over all tokens of the batch."""
+        model = seen.model
+        image_BKD = model.decoder.without_image(
+            seen.image_BKD, drawn[:, 0] < self.config.without_image
+        )
+
+        def tell(ids: Tensor, mask: Tensor, image: Tensor) -> Totals:
+            # texts are padded at their ends, which no token before them sees
+            return caption_nll(model.caption_logits(ids, None, image).float(), ids, mask)
+
+        texts = seen.batch.texts
+        told = by_chunks(tell, seen.chunk, texts["input_ids"], texts["attention_mask"], image_BKD)
+        return Totals(*told).mean(seen.across)
