@@ -16,10 +16,20 @@ from hypothesis import strategies as st
 from data.pairs.make import make_corpus, write_texts
 from sarknowlip.annotate.claim import Text
 from sarknowlip.annotate.store import TEXTS, annotation_folder, read_texts, texts_table
-from sarknowlip.core.errors import CorpusError, ProductError
+from sarknowlip.core.errors import ConfigError, CorpusError, ProductError
 from sarknowlip.corpus.catalog import Catalog
-from sarknowlip.data.augment import drawn_crop
-from sarknowlip.data.captions import MOST, drawn_caption, read_captions, whole_caption
+from sarknowlip.data.augment import AugmentConfig
+from sarknowlip.data.captions import (
+    CaptionConfig,
+    Captions,
+    DimensionWeights,
+    LevelWeights,
+    Said,
+    caption_of,
+    drawn_texts,
+    read_captions,
+    whole_caption,
+)
 from sarknowlip.data.loader import Collate, EpochBatches, train_loader, whole_loader
 from sarknowlip.data.pairs import WHOLE, PairDataset, Visit
 from sarknowlip.models.processing import ProcessorConfig, SarProcessor
@@ -50,6 +60,14 @@ def test_sentences_keep_file_order_and_leave_out_other_levels(corpus: Path) -> N
     assert whole_caption(("A b.", "C d.")) == "A b. C d."
 
 
+def sentences_of(words: str) -> Captions:
+    return Captions(tuple(Said("sentence", "landform", word) for word in words))
+
+
+def drawn(captions: Captions, config: CaptionConfig | None = None, **key: int) -> str:
+    return caption_of(drawn_texts(captions, config or CaptionConfig(), **key))
+
+
 @settings(max_examples=60)
 @given(
     count=st.integers(1, 20),
@@ -58,22 +76,68 @@ def test_sentences_keep_file_order_and_leave_out_other_levels(corpus: Path) -> N
     index=st.integers(0, 10**9),
 )
 def test_drawn_captions_are_arrangements(count: int, seed: int, epoch: int, index: int) -> None:
-    sentences = tuple("abcdefghijklmnopqrst"[:count])
-    caption = drawn_caption(sentences, seed=seed, epoch=epoch, index=index)
+    sentences = "abcdefghijklmnopqrst"[:count]
+    caption = drawn(sentences_of(sentences), seed=seed, epoch=epoch, index=index)
     words = caption.split()
-    assert 1 <= len(words) == len(set(words)) <= min(count, MOST)
+    assert 1 <= len(words) == len(set(words)) <= min(count, CaptionConfig().most)
     assert set(words) <= set(sentences)
-    assert caption == drawn_caption(sentences, seed=seed, epoch=epoch, index=index)
+    assert caption == drawn(sentences_of(sentences), seed=seed, epoch=epoch, index=index)
 
 
 def test_every_arrangement_occurs_about_as_often_as_it_should() -> None:
-    draws = [drawn_caption("abc", seed=1, epoch=e, index=i) for e in range(40) for i in range(150)]
+    abc = sentences_of("abc")
+    draws = [drawn(abc, seed=1, epoch=e, index=i) for e in range(40) for i in range(150)]
     counts = Counter(len(d.split()) for d in draws)
     assert all(abs(counts[k] - 2000) < 200 for k in (1, 2, 3))
     whole = Counter(d for d in draws if len(d.split()) == 3)
     assert set(whole) == {" ".join(p) for p in permutations("abc")}
-    other = [drawn_caption("abc", seed=2, epoch=e, index=i) for e in range(40) for i in range(150)]
+    other = [drawn(abc, seed=2, epoch=e, index=i) for e in range(40) for i in range(150)]
     assert 0.05 < np.mean([a == b for a, b in zip(draws, other, strict=True)]) < 0.4
+
+
+MANY = Captions(
+    (
+        *(Said("sentence", "landform", f"land {k}.") for k in range(6)),
+        *(Said("sentence", "target", f"ship {k}.") for k in range(2)),
+        Said("paragraph", "summary", "All of it."),
+        Said("tag", "landform", "water"),
+        Said("tag", "target", "ship"),
+    )
+)
+
+
+def test_levels_are_drawn_by_weight() -> None:
+    config = CaptionConfig(levels=LevelWeights(sentence=1, paragraph=2, tag=1))
+    draws = [drawn_texts(MANY, config, seed=0, epoch=e, index=0) for e in range(2000)]
+    counts = Counter(said[0].level for said in draws)
+    assert abs(counts["paragraph"] - 1000) < 90
+    assert abs(counts["tag"] - 500) < 80
+    assert all(len({text.level for text in said}) == 1 for said in draws)
+    assert {caption_of(said) for said in draws if said[0].level == "tag"} == {
+        "water", "ship", "water, ship", "ship, water",
+    }  # fmt: skip
+    only = CaptionConfig(levels=LevelWeights(sentence=0, phrase=1))
+    assert drawn_texts(MANY, only, seed=0, epoch=0, index=0)[0].level == "sentence"
+
+
+def test_dimensions_are_drawn_by_weight() -> None:
+    def first(target: float, landform: float = 1.0) -> Counter[str]:
+        weights = DimensionWeights(landform=landform, target=target)
+        config = CaptionConfig(dimensions=weights)
+        draws = (drawn_texts(MANY, config, seed=0, epoch=e, index=0) for e in range(2000))
+        return Counter(said[0].dimension for said in draws)
+
+    assert abs(first(1.0)["target"] - 500) < 80
+    assert abs(first(3.0)["target"] - 1000) < 90
+    assert first(0.0)["target"] == 0
+    none = drawn_texts(
+        sentences_of("ab"), CaptionConfig(dimensions=DimensionWeights(landform=0)),
+        seed=0, epoch=0, index=0,
+    )  # fmt: skip
+    assert none
+    for wrong in ({"levels": LevelWeights(sentence=0)}, {"most": 0}):
+        with pytest.raises(ValueError):
+            CaptionConfig(**wrong)
 
 
 def test_pairs_hold_the_tile_and_its_own_sentences(corpus: Path, pairs: PairDataset) -> None:
@@ -175,11 +239,31 @@ def test_epochs_and_seeds_differ_in_order() -> None:
     assert len(orders) == 9
 
 
+@given(
+    count=st.integers(6, 60), batch=st.integers(6, 20), ranks=st.integers(1, 3),
+    seed=st.integers(0, 2**32), start=st.integers(0, 9),
+)  # fmt: skip
+def test_ranks_share_each_batch(count: int, batch: int, ranks: int, seed: int, start: int) -> None:
+    def parts(**share: int) -> list[list[Visit]]:
+        return list(EpochBatches(count, batch, seed=seed, start=start, stop=start + 4, **share))
+
+    shares = [parts(rank=rank, ranks=ranks) for rank in range(ranks)]
+    for step, whole in enumerate(parts()):
+        mine = [share[step] for share in shares]
+        assert [visit for part in mine for visit in part] == whole
+        assert max(map(len, mine)) - min(map(len, mine)) <= 1
+
+
+def test_more_ranks_than_pairs_are_refused() -> None:
+    with pytest.raises(ConfigError, match="3 processes cannot share batches of 2"):
+        EpochBatches(5, 3, seed=0, start=0, stop=1, ranks=3)
+
+
 @pytest.mark.slow
 def test_batches_do_not_depend_on_the_number_of_workers(
     corpus: Path, processor: SarProcessor
 ) -> None:
-    pairs = PairDataset(corpus, "train", seed=5, smallest_crop=0.5)
+    pairs = PairDataset(corpus, "train", seed=5, augment=AugmentConfig(smallest_crop=0.5))
     runs = []
     for workers in (0, 1, 2):
         order = EpochBatches(len(pairs), 4, seed=5, start=2, stop=8)
@@ -211,21 +295,3 @@ def test_group_is_equal_where_captions_are(pairs: PairDataset, processor: SarPro
     assert torch.equal(
         group[:, None] == group, torch.tensor([[x == y for y in "abacb"] for x in "abacb"])
     )
-
-
-def test_crops_stay_inside_and_keep_their_place(pairs: PairDataset) -> None:
-    tile = pairs[Visit(WHOLE, 0)].image
-    assert drawn_crop(tile, 1.0, seed=0, epoch=0, index=0) is tile
-    shapes = set()
-    for epoch in range(30):
-        crop = drawn_crop(tile, 0.5, seed=0, epoch=epoch, index=0)
-        rows, columns = crop.db.shape[1:]
-        assert crop.geobox.shape == (rows, columns)
-        column = round((crop.geobox.affine.c - tile.geobox.affine.c) / 10)
-        row = round((tile.geobox.affine.f - crop.geobox.affine.f) / 10)
-        assert np.array_equal(
-            crop.db, tile.db[:, row : row + rows, column : column + columns], equal_nan=True
-        )
-        shapes.add((rows, row, column))
-        assert rows == columns >= 16
-    assert len(shapes) > 20

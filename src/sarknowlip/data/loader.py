@@ -1,12 +1,15 @@
-"""The order of visits, and batches made in it by any number of worker processes.
+"""The order of visits, and batches made in it by any number of processes.
 
 An epoch visits every tile once, in an order that follows from seed and epoch alone, in batches
 whose sizes differ by at most one. So the batch of a step follows from the step: to go on after an
-interruption is to start at a later step.
+interruption is to start at a later step. Of several ranks each takes its contiguous share of every
+batch, shares whose sizes differ by at most one: together, in the order of the ranks, they are the
+batch of one process.
 """
 
 from __future__ import annotations
 
+import hashlib
 import signal
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from sarknowlip.core.errors import ConfigError
 from sarknowlip.data.pairs import WHOLE, Pair, PairDataset, Visit
 from sarknowlip.models.processing import SarProcessor
 
@@ -30,7 +34,8 @@ class Batch:
     Attributes:
         images: What `SarKnowLIP.encode_image` takes.
         texts: What `SarKnowLIP.encode_text` takes.
-        group: Equal exactly where two captions are equal, int64 (B,).
+        group: Equal exactly where two captions are equal, in whatever process, int64 (B,); the
+            first 63 bits of the caption's SHA-256.
     """
 
     images: dict[str, Tensor]
@@ -59,12 +64,34 @@ class EpochBatches:
         seed: Of the run, not negative.
         start: First step.
         stop: Step after the last.
+        rank: Number of this process, from 0.
+        ranks: Processes that share each batch.
+
+    Raises:
+        ConfigError: A rank would get nothing of some batch.
     """
 
-    def __init__(self, count: int, batch: int, *, seed: int, start: int, stop: int) -> None:
+    def __init__(
+        self,
+        count: int,
+        batch: int,
+        *,
+        seed: int,
+        start: int,
+        stop: int,
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> None:
         self.count, self.seed = count, seed
         self.start, self.stop = start, stop
+        self.rank, self.ranks = rank, ranks
         self.steps_per_epoch = -(-count // batch)
+        smallest = count // max(1, self.steps_per_epoch)
+        if count and smallest < ranks:
+            raise ConfigError(
+                f"{ranks} processes cannot share batches of {smallest}",
+                "take fewer processes or a larger batch",
+            )
 
     def __len__(self) -> int:
         return max(0, self.stop - self.start)
@@ -83,7 +110,7 @@ class EpochBatches:
         )
         order = rng.permutation(self.count)
         return [
-            [Visit(epoch, int(index)) for index in part]
+            [Visit(epoch, int(index)) for index in np.array_split(part, self.ranks)[self.rank]]
             for part in np.array_split(order, self.steps_per_epoch)
         ]
 
@@ -104,19 +131,24 @@ class Collate:
         return Batch(
             images=self.processor.images([pair.image for pair in pairs]),
             texts=self.processor.texts(captions),
-            group=torch.tensor([captions.index(caption) for caption in captions]),
+            group=torch.tensor([caption_key(caption) for caption in captions]),
         )
 
 
+def caption_key(caption: str) -> int:
+    """Return a number below 2^63 that two captions share only if they are equal."""
+    return int.from_bytes(hashlib.sha256(caption.encode()).digest()[:8]) >> 1
+
+
 def train_loader(
-    pairs: PairDataset, processor: SarProcessor, order: EpochBatches, workers: int = 0
+    pairs: PairDataset, processor: SarProcessor, order: Iterable[list[Visit]], workers: int = 0
 ) -> Iterable[Batch]:
     """Return batches in the order given; neither order nor content depends on `workers`.
 
     Args:
         pairs: Training pairs.
         processor: That of the model.
-        order: Visits.
+        order: Visits of each batch.
         workers: Processes that read ahead; 0 reads between steps.
     """
     return _loader(pairs, processor, order, workers)
@@ -143,7 +175,7 @@ def whole_loader(
 def _loader(
     pairs: PairDataset,
     processor: SarProcessor,
-    order: EpochBatches | list[list[Visit]],
+    order: Iterable[list[Visit]],
     workers: int,
 ) -> Iterable[Batch]:
     return DataLoader(

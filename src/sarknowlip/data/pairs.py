@@ -1,25 +1,27 @@
 """A corpus as a map-style data set of (tile, caption) pairs of one split.
 
-Pixels are read from their GeoTIFF when asked for and not kept. What stays in memory per tile is its
-id, path and sentences; acquisition and radiometry records are shared between tiles that have equal
-ones. Tiles without a sentence are left out and counted.
+Pairs come from shards (`sarknowlip corpus shards`) where there are any of the version asked for,
+else from the GeoTIFFs and tables of the corpus; they are equal. Pixels are read when asked for and
+not kept. Tiles without a sentence are left out and counted.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import numpy as np
 from torch.utils.data import Dataset
 
 from sarknowlip.annotate.store import annotation_folder
 from sarknowlip.core.errors import CorpusError
-from sarknowlip.corpus.catalog import Catalog
 from sarknowlip.corpus.record import Split
-from sarknowlip.data.augment import drawn_crop
-from sarknowlip.data.captions import Captions, drawn_caption, read_captions
-from sarknowlip.sar.product import Acquisition, Radiometry
+from sarknowlip.data.augment import AugmentConfig, Chance, changed, crop, drawn_window
+from sarknowlip.data.captions import CaptionConfig, Captions, can_draw, caption_of, drawn_texts
+from sarknowlip.data.scope import joint
+from sarknowlip.data.shard_reader import Shards
+from sarknowlip.data.sources import CorpusSource, ShardSource, TileSource
 from sarknowlip.sar.tile import TileImage
 
 
@@ -47,15 +49,6 @@ class Pair:
     caption: str
 
 
-@dataclass(frozen=True)
-class _Entry:
-    id: str
-    path: Path
-    acquisition: Acquisition
-    radiometry: Radiometry
-    captions: Captions
-
-
 class PairDataset(Dataset[Pair]):
     """Pairs of one split, looked up by `Visit`.
 
@@ -63,11 +56,14 @@ class PairDataset(Dataset[Pair]):
         root: Corpus folder.
         split: Part of the corpus.
         annotation: Version of the texts, "v0001"; None for the newest.
-        seed: Of captions and crops, not negative.
-        smallest_crop: Least edge of a crop as a share of the tile's; 1 for no crop.
+        seed: Of captions and changes, not negative.
+        captions: How captions are drawn.
+        augment: How tiles are changed; None changes nothing.
+        shards: Whether pairs come from shards; None: if there are any.
 
     Raises:
-        CorpusError: No corpus, no such annotations, or they are damaged.
+        CorpusError: No corpus, no such annotations, no shards where they are wanted, or any of
+            these is damaged.
     """
 
     def __init__(
@@ -77,48 +73,54 @@ class PairDataset(Dataset[Pair]):
         *,
         annotation: str | None = None,
         seed: int = 0,
-        smallest_crop: float = 1.0,
+        captions: CaptionConfig | None = None,
+        augment: AugmentConfig | None = None,
+        shards: bool | None = None,
     ) -> None:
-        self.root, self.split = root, split
-        self.seed, self.smallest_crop = seed, smallest_crop
-        catalog = Catalog(root)
-        known = read_captions(annotation_folder(root, annotation))
-        shared: dict[str, Any] = {}
-        self._entries: list[_Entry] = []
-        self.untold = 0
-        for record in catalog.records(split):
-            told = known.get(record.id)
-            if told is None:
-                self.untold += 1
-                continue
-            acquisition, radiometry = (
-                shared.setdefault(part.digest(), part)
-                for part in (record.acquisition, record.radiometry)
+        self.root, self.split, self.seed = root, split, seed
+        self.captions = captions or CaptionConfig()
+        self.augment = augment or AugmentConfig()
+        folder = annotation_folder(root, annotation)
+        found = None if shards is False else Shards.find(root, folder.name)
+        if shards and found is None:
+            raise CorpusError(
+                f"{root} has no shards of {folder.name}", "run `sarknowlip corpus shards`"
             )
-            path = catalog.tile_path(record)
-            self._entries.append(_Entry(record.id, path, acquisition, radiometry, told))
+        self.source: TileSource = (
+            CorpusSource(root, split, folder, scoped=not self.augment.off)
+            if found is None
+            else ShardSource(found, split)
+        )
+
+    @property
+    def untold(self) -> int:
+        """Tiles of the split without a sentence."""
+        return self.source.untold
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self.source)
 
     def __getitem__(self, visit: Visit) -> Pair:
         """Read a pair.
 
         Raises:
             ProductError: The tile's file is absent or damaged.
+            CorpusError: The tile's shard is damaged.
         """
         epoch, index = visit
-        entry = self._entries[index]
-        image = TileImage.read(entry.id, entry.path, entry.acquisition, entry.radiometry)
+        image, captions = self.source.image(index), self.source.captions(index)
         if epoch == WHOLE:
-            return Pair(image, entry.captions.whole)
-        image = drawn_crop(image, self.smallest_crop, seed=self.seed, epoch=epoch, index=index)
-        caption = drawn_caption(entry.captions.sentences, seed=self.seed, epoch=epoch, index=index)
-        return Pair(image, caption)
+            return Pair(image, captions.whole)
+        chance = Chance(self.seed, epoch, index)
+        image, captions = self._cropped(image, captions, chance)
+        said = drawn_texts(captions, self.captions, seed=self.seed, epoch=epoch, index=index)
+        if not self.augment.off:
+            image = changed(image, joint(text.scope for text in said), self.augment, chance)
+        return Pair(image, caption_of(said))
 
     def texts(self) -> list[str]:
         """Return all sentences of the split, tile by tile."""
-        return [sentence for entry in self._entries for sentence in entry.captions.sentences]
+        return [text for k in range(len(self)) for text in self.source.captions(k).sentences]
 
     def require_pairs(self) -> None:
         """Check that there is something to learn from.
@@ -132,3 +134,16 @@ class PairDataset(Dataset[Pair]):
                 f" and {self.untold} without",
                 "a contrastive loss needs two: add scenes, or run `sarknowlip annotate`",
             )
+
+    def _cropped(
+        self, image: TileImage, captions: Captions, chance: Chance
+    ) -> tuple[TileImage, Captions]:
+        """Return a drawn window and what holds of it; all where there would be nothing to say."""
+        shape = image.db.shape[1], image.db.shape[2]
+        window = drawn_window(shape, self.augment.smallest_crop, chance)
+        if window is None:
+            return image, captions
+        left, part = captions.holding(window), crop(image, window)
+        if not can_draw(left, self.captions) or not np.isfinite(part.db).any():
+            return image, captions
+        return part, left

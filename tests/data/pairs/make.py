@@ -10,12 +10,21 @@ import pyarrow.parquet as pq
 import rasterio
 from affine import Affine
 
-from sarknowlip.annotate.claim import Text
-from sarknowlip.annotate.store import MANIFEST, TEXTS, texts_table
+from sarknowlip.annotate.claim import Claim, Text
+from sarknowlip.annotate.store import (
+    CLAIMS,
+    EVIDENCE,
+    MANIFEST,
+    TEXTS,
+    claims_table,
+    texts_table,
+)
 from sarknowlip.corpus.build import BuildConfig, build
 from sarknowlip.corpus.catalog import ANNOTATIONS, Catalog
 from sarknowlip.corpus.split import SplitConfig
 from sarknowlip.geo.grid import GridConfig
+from sarknowlip.knowledge.evidence import Evidence
+from sarknowlip.knowledge.store import evidence_table
 
 KINDS = ("sea", "lake", "field", "forest", "town", "desert", "harbour", "airport")
 
@@ -58,23 +67,45 @@ def make_corpus(
 
 
 def write_texts(root: Path, version: str = "v0001") -> Path:
-    """Write four sentences a tile; the first is shared by all."""
-    texts = []
+    """Write four sentences a tile, each of one claim; the first is shared by all."""
+    texts, claims, facts = [], [], []
     for index, record in enumerate(Catalog(root).records()):
-        kind = KINDS[index % len(KINDS)]
-        for sentence in (
-            "The image shows land and water.",
-            f"A {kind} of type {index} fills the tile.",
-            f"Stripes repeat {1 + index // 2} times.",
-            f"The dark part lies at {-22 + 2 * (index % 8)} dB.",
-        ):
-            texts.append(Text.of(record.id, "landform", "sentence", sentence, claim_ids=["0"]))
-        texts.append(Text.of(record.id, "landform", "tag", kind, claim_ids=["0"]))
+        kind, level = KINDS[index % len(KINDS)], -22 + 2 * (index % 8)
+        fact = Evidence.of(
+            record.id, "image", "rows", unit="px", source="image", source_version="1",
+            confidence=1.0, value=record.projection.shape[0],
+        )  # fmt: skip
+        facts.append(fact)
+        told = [
+            ("dominant_surface", {"surface": "land", "share_pct": 60},
+             "The image shows land and water."),
+            ("dominant_cover", {"cover": kind, "share_pct": 90 + index % 8},
+             f"A {kind} of type {index} fills the tile."),
+            ("two_tones", {"share_pct": 50, "contrast_db": index},
+             f"Stripes repeat {1 + index // 2} times."),
+            ("mean_backscatter", {"polarization": "VV", "mean_db": level},
+             f"The dark part lies at {level} dB."),
+        ]  # fmt: skip
+        for predicate, arguments, sentence in told:
+            claim = claim_about(record.id, predicate, arguments, [fact])
+            claims.append(claim)
+            texts.append(Text.of(record.id, "landform", "sentence", sentence, claim_ids=[claim.id]))
+        texts.append(Text.of(record.id, "landform", "tag", kind, claim_ids=[claims[-3].id]))
     folder = root / ANNOTATIONS / version
     folder.mkdir(parents=True)
     pq.write_table(texts_table(texts), folder / TEXTS)
+    pq.write_table(claims_table(claims), folder / CLAIMS)
+    pq.write_table(evidence_table(facts), folder / EVIDENCE)
     (folder / MANIFEST).write_text(json.dumps({"version": version}))
     return folder
+
+
+def claim_about(tile_id: str, predicate: str, arguments: dict, facts: list[Evidence]) -> Claim:
+    """Return a claim that rests on facts."""
+    return Claim.of(
+        tile_id, "landform", predicate, arguments, confidence=0.9, stage="landform",
+        stage_version="1", rule="rule", evidence_ids=[fact.id for fact in facts],
+    )  # fmt: skip
 
 
 def _write(path: Path, power: np.ndarray, bands: tuple[str, ...], place: Affine) -> None:
