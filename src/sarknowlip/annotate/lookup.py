@@ -85,19 +85,6 @@ def strays(folder: Path, tile_ids: Collection[str]) -> Iterator[Item]:
         yield from _items(folder / name, ~known)
 
 
-def tile_names(folder: Path) -> set[str]:
-    """Return the tiles about which a version holds any fact, claim or text.
-
-    Raises:
-        CorpusError: A file is absent, damaged, or holds something else.
-    """
-    names: set[str] = set()
-    for name in _KINDS:
-        for batch in _batches(folder / name, ["tile_id"], None):
-            names.update(pa.compute.unique(batch["tile_id"]).to_pylist())
-    return names
-
-
 def _items(path: Path, wanted: ds.Expression) -> Iterator[Item]:
     schema, make = _KINDS[path.name]
     for batch in _batches(path, schema.names, wanted):
@@ -108,9 +95,7 @@ def _items(path: Path, wanted: ds.Expression) -> Iterator[Item]:
         yield from items
 
 
-def _batches(
-    path: Path, columns: list[str], wanted: ds.Expression | None
-) -> Iterator[pa.RecordBatch]:
+def _batches(path: Path, columns: list[str], wanted: ds.Expression) -> Iterator[pa.RecordBatch]:
     try:
         yield from ds.dataset(path, format="parquet").to_batches(
             columns=columns, filter=wanted, batch_size=4096, use_threads=False

@@ -1,4 +1,4 @@
-"""Connected pieces of ground on a tile."""
+"""Connected pieces of ground on a tile, and the facts that tell of one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import distance_transform_edt, find_objects, label
 
+from sarknowlip.knowledge.findings import Findings
 from sarknowlip.knowledge.windows import Mask
 
 LEAST_PX = 16
@@ -55,3 +56,32 @@ def pieces(mask: Mask, least: int = LEAST_PX) -> list[Piece]:
         top, left = window[0].start, window[1].start
         found.append(Piece(whole, count, left + float(column) + 0.5, top + float(row) + 0.5))
     return sorted(found, key=lambda piece: (-piece.pixels, piece.row, piece.column))
+
+
+def add_region(
+    found: Findings,
+    subject: str,
+    function: str,
+    piece: Piece,
+    *,
+    gsd_m: tuple[float, float],
+    confidence: float,
+) -> None:
+    """Add function with mask, share, area, column and row of a region.
+
+    Args:
+        found: Where the facts go.
+        subject: "region/00".
+        function: What the ground is for, of `vocabulary.FUNCTIONS`.
+        piece: Its pixels.
+        gsd_m: Ground of one pixel along columns and rows, metres.
+        confidence: Of each fact, 0…1.
+    """
+    found.add(subject, "function", label=function, confidence=confidence, mask=piece.mask)
+    for predicate, value, unit in (
+        ("share", piece.pixels / piece.mask.size, "share"),
+        ("area", piece.pixels * gsd_m[0] * gsd_m[1], "m2"),
+        ("column", piece.column, "px"),
+        ("row", piece.row, "px"),
+    ):
+        found.add(subject, predicate, value, unit, confidence=confidence)

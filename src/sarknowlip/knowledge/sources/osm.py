@@ -28,7 +28,7 @@ from sarknowlip.knowledge.maps.ground import TileMap, burn, paint, reached, tile
 from sarknowlip.knowledge.maps.index import METHOD, make_index, rules_version
 from sarknowlip.knowledge.maps.objects import ELONGATED, map_objects
 from sarknowlip.knowledge.maps.shared import shared_folder
-from sarknowlip.knowledge.regions import LEAST_PX, Piece, pieces
+from sarknowlip.knowledge.regions import LEAST_PX, Piece, add_region, pieces
 from sarknowlip.knowledge.sources import SourceOptions
 from sarknowlip.knowledge.vocabulary import FUNCTIONS
 from sarknowlip.knowledge.windows import Mask
@@ -148,17 +148,10 @@ def _regions(
             if (name or large) and not (edge & piece.mask).any():
                 listed.append((function, name, piece))
     listed.sort(key=lambda region: (-region[2].pixels, region[2].row, region[2].column))
-    gsd_x, gsd_y = ground_sample_distance(ground.grid)
+    gsd = ground_sample_distance(ground.grid)
     for number, (function, name, piece) in enumerate(listed[:REGIONS]):
         subject = f"region/{number:02d}"
-        found.add(subject, "function", label=function, confidence=MAPPED, mask=piece.mask)
-        for predicate, value, unit in (
-            ("share", piece.pixels / piece.mask.size, "share"),
-            ("area", piece.pixels * gsd_x * gsd_y, "m2"),
-            ("column", piece.column, "px"),
-            ("row", piece.row, "px"),
-        ):
-            found.add(subject, predicate, value, unit, confidence=MAPPED)
+        add_region(found, subject, function, piece, gsd_m=gsd, confidence=MAPPED)
         if name:
             found.add(subject, "name", label=name, confidence=MAPPED)
         axis = _axis(ground, piece.mask)

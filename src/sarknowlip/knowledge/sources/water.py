@@ -32,7 +32,7 @@ from sarknowlip.geo.grid import ground_sample_distance, pyproj_crs
 from sarknowlip.knowledge.evidence import Evidence
 from sarknowlip.knowledge.files import files_version
 from sarknowlip.knowledge.findings import Findings
-from sarknowlip.knowledge.regions import pieces
+from sarknowlip.knowledge.regions import add_region, pieces
 from sarknowlip.knowledge.sources import SourceOptions
 from sarknowlip.knowledge.windows import Mask
 from sarknowlip.sar.tile import TileImage
@@ -103,19 +103,12 @@ class WaterSource:
                 f"function/{kind}", "share", float(mask.mean()), "share",
                 confidence=CONFIDENCE, mask=mask,
             )  # fmt: skip
-        gsd_x, gsd_y = ground_sample_distance(tile.geobox)
+        gsd = ground_sample_distance(tile.geobox)
         regions = [(kind, piece) for kind, mask in masks.items() for piece in pieces(mask)]
         regions.sort(key=lambda region: -region[1].pixels)
         for number, (kind, piece) in enumerate(regions[:100]):
             subject = f"region/{number:02d}"
-            found.add(subject, "function", label=kind, confidence=CONFIDENCE, mask=piece.mask)
-            for predicate, value, unit in (
-                ("share", piece.pixels / piece.mask.size, "share"),
-                ("area", piece.pixels * gsd_x * gsd_y, "m2"),
-                ("column", piece.column, "px"),
-                ("row", piece.row, "px"),
-            ):
-                found.add(subject, predicate, value, unit, confidence=CONFIDENCE)
+            add_region(found, subject, kind, piece, gsd_m=gsd, confidence=CONFIDENCE)
         return found.facts
 
     def _masks(self, grid: GeoBox) -> dict[str, Mask]:
