@@ -69,13 +69,13 @@ def _what(config: SarKnowLIPConfig, parameters: int) -> str:
     rows = {
         "parameters": f"{parameters:,}",
         "image": f"{config.image_px} × {config.image_px} pixels, 1–4 polarisations",
-        "image encoder": f"ViT, patches of {config.patch_px} pixels, {config.image_depth} blocks"
-        f" of width {config.image_width}",
-        "text encoder": f"{text}, {config.text_depth} blocks of width {config.text_width},"
+        "image encoder": f"ViT, patches of {config.patch_px} pixels, depth {config.image_depth},"
+        f" width {config.image_width}",
+        "text encoder": f"{text}, depth {config.text_depth}, width {config.text_width},"
         f" {config.text_tokens} tokens, vocabulary {config.vocab_size:,}",
-        "fusion encoder": f"{config.fusion_depth} blocks",
-        "text decoder": f"{config.decoder_depth} blocks",
-        "image decoder": f"{config.pixel_depth} blocks of width {config.pixel_width}",
+        "fusion encoder": f"depth {config.fusion_depth}",
+        "text decoder": f"depth {config.decoder_depth}",
+        "image decoder": f"depth {config.pixel_depth}, width {config.pixel_width}",
         "joint space": f"{config.embed_dim} dimensions",
     }
     return (

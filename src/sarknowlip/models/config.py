@@ -149,6 +149,9 @@ SIZES = {
 image encoders of the last three are as deep and wide as ViT-S/16, B/16 and L/16."""
 
 
+_NOT_SHAPES = {"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version"}
+
+
 class SarKnowLIPConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
     """Configuration in the form that `transformers` stores as config.json.
 
@@ -231,9 +234,11 @@ def foreign_text(folder: Path, text_tokens: int, vocab_size: int) -> dict[str, A
         if wanted > limit:
             raise ConfigError(f"{name}={wanted}, but {folder} takes {limit}", f"lower {name}")
     marks = Marks.of(load_tokenizer(folder))
+    stored = found.to_diff_dict()
+    shapes = {key: value for key, value in stored.items() if key not in _NOT_SHAPES}
     return {
         "text_init": folder.name,
-        "text_config": found.to_diff_dict() | {"model_type": found.model_type},
+        "text_config": shapes | {"model_type": found.model_type},
         "text_width": found.hidden_size,
         "text_depth": found.num_hidden_layers,
         "text_heads": found.num_attention_heads,

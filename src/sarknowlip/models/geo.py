@@ -108,7 +108,7 @@ class GeoTokens(nn.Module):
             known_BK = known_BK & kept[:, 1:] & kept[:, :1]
         told_BKD = torch.stack(
             [
-                layer(part.nan_to_num(0.0, 0.0, 0.0))
+                layer(part.nan_to_num(0.0, 0.0, 0.0).to(self.kind.weight.dtype))
                 for layer, part in zip(self.embed.values(), parts, strict=True)
             ],
             dim=1,

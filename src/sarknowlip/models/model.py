@@ -41,7 +41,7 @@ from sarknowlip.models.generate import Generation, generate
 from sarknowlip.models.norm import JointBatchNorm
 from sarknowlip.models.pixels import PixelDecoder
 from sarknowlip.models.text import ForeignTextEncoder, make_text_encoder, masked_mean
-from sarknowlip.models.vit import ImageEncoder, gsd_frequencies, sine_positions
+from sarknowlip.models.vit import ImageEncoder, sine_positions
 
 MAX_SCALE = 100.0
 """Largest factor on cosines, as in CLIP: keeps training stable."""
@@ -115,7 +115,8 @@ class SarKnowLIP(PreTrainedModel):  # type: ignore[no-untyped-call]
             model = cls(config)
         if size.text_init is not None:
             assert isinstance(model.text, ForeignTextEncoder)
-            model.text.load(Path(size.text_init))
+            with without_bars():
+                model.text.load(Path(size.text_init))
         return model
 
     @property
@@ -357,10 +358,7 @@ class SarKnowLIP(PreTrainedModel):  # type: ignore[no-untyped-call]
             init.zeros_(module.running_mean)
             init.ones_(module.running_var)
         elif isinstance(module, (ImageEncoder, PixelDecoder)):
-            width = module.position_LD.shape[1]
-            init.copy_(module.position_LD, sine_positions(module.side, width))
-            if isinstance(module, ImageEncoder):
-                init.copy_(module.octave_G, gsd_frequencies())
+            init.copy_(module.position_LD, sine_positions(module.side, module.position_LD.shape[1]))
         elif isinstance(module, SarKnowLIP):
             init.constant_(module.logit_scale, math.log(FIRST_SCALE))
             init.constant_(module.bias, FIRST_BIAS)

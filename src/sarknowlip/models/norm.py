@@ -61,14 +61,17 @@ class JointBatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(width))
 
     def forward(self, x_BD: Tensor) -> Tensor:
-        """Return rows of the same shape, float32.
+        """Return rows of the same shape and type.
 
         Raises:
             ValueError: In training, a single row in all processes: it has no spread.
         """
-        x_BD = x_BD.float()
         if not self.training:
-            return (x_BD - self.running_mean) * (self.running_var + self.eps).rsqrt()
+            factor_D = (self.running_var.float() + self.eps).rsqrt()
+            return ((x_BD.float() - self.running_mean) * factor_D).to(x_BD.dtype)
+        return self._joint(x_BD.float()).to(x_BD.dtype)
+
+    def _joint(self, x_BD: Tensor) -> Tensor:
         joint = distributed.is_available() and distributed.is_initialized()
         joint = joint and distributed.get_world_size() > 1
         if not joint and len(x_BD) < 2:

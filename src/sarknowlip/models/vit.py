@@ -88,7 +88,7 @@ class ChannelPatches(nn.Module):
             ids_BC: Identifiers of channels, 0 where absent.
             keep_BK: Patches seen.
         """
-        patches_BCLP = to_patches(pixels_BCYX, self.patch_px)
+        patches_BCLP = to_patches(pixels_BCYX, self.patch_px).to(self.project.weight.dtype)
         if keep_BK is not None:
             B, C, _, P = patches_BCLP.shape
             patches_BCLP = patches_BCLP.gather(
@@ -110,7 +110,6 @@ class ImageEncoder(nn.Module):
     """
 
     position_LD: Tensor  # noqa: N815
-    octave_G: Tensor  # noqa: N815
 
     def __init__(self, config: SarKnowLIPConfig) -> None:
         super().__init__()
@@ -126,7 +125,6 @@ class ImageEncoder(nn.Module):
         )
         self.norm = nn.LayerNorm(width)
         self.register_buffer("position_LD", sine_positions(side, width), persistent=False)
-        self.register_buffer("octave_G", gsd_frequencies(), persistent=False)
 
     def forward(
         self,
@@ -166,8 +164,9 @@ class ImageEncoder(nn.Module):
     def _gsd_features(self, gsd_B: Tensor) -> Tensor:
         low, high = GSD_OCTAVES
         unit_B = (torch.log2(gsd_B.float()).clamp(low, high) - low) / (high - low)
-        angle_BG = unit_B[:, None] * self.octave_G
-        return torch.cat([angle_BG.sin(), angle_BG.cos()], dim=1)
+        angle_BG = unit_B[:, None] * gsd_frequencies(unit_B.device)
+        waves_BG = torch.cat([angle_BG.sin(), angle_BG.cos()], dim=1)
+        return waves_BG.to(self.norm.weight.dtype)
 
 
 def to_patches(pixels_BCYX: Tensor, patch_px: int) -> Tensor:
@@ -180,9 +179,14 @@ def to_patches(pixels_BCYX: Tensor, patch_px: int) -> Tensor:
     )
 
 
-def gsd_frequencies() -> Tensor:
-    """Return angular frequencies (G,), a half to sixteen turns over the range, geometric."""
-    return math.pi * torch.logspace(0, 5, GSD_FEATURES, base=2.0)
+def gsd_frequencies(device: torch.device) -> Tensor:
+    """Return angular frequencies (G,), a half to sixteen turns over the range, geometric.
+
+    They are no buffer: a model turned to bfloat16 would round them.
+    """
+    return math.pi * torch.logspace(
+        0, 5, GSD_FEATURES, base=2.0, device=device, dtype=torch.float32
+    )
 
 
 def sine_positions(side: int, width: int) -> Tensor:
