@@ -4,8 +4,9 @@ Each pair of an image and a text is a question of its own: do they belong togeth
 group do. The loss is −Σ log σ(± (scale · cosine + bias)) over all pairs, divided by the number of
 images: + for pairs of a group, − for others.
 
-For the backward pass the embeddings, scale, bias and groups are kept; logits are computed again,
-`chunk` images at a time. (Chunks under plain autograd would keep all B × G logits.)
+Logits exist for `chunk` images at a time and serve value and gradient at once. What is kept for the
+backward pass are the gradients, as large as the embeddings. (Chunks under plain autograd would keep
+all B × G logits; computing them a second time there takes longer.)
 
 Over several processes each compares its own images with the texts of all.
 
@@ -34,31 +35,40 @@ class _PairwiseSigmoid(Function):
     @staticmethod
     def forward(ctx: Any, chunk: int, *tensors: Tensor | None) -> Tensor:
         image_BD, text_GD, scale, bias, group_B, group_G = _unpack(*tensors)
-        ctx.save_for_backward(*tensors)
-        ctx.chunk = chunk
-        total = image_BD.new_zeros(())
+        image_grads, text_grad_GD = [], torch.zeros_like(text_GD)
+        total, scale_grad, bias_grad = (torch.zeros_like(x) for x in (scale, scale, bias))
         for image_KD, group_K in _split(chunk, image_BD, group_B):
-            logits_KG = torch.addmm(bias, image_KD * scale, text_GD.T)
-            total += functional.softplus(_signed(logits_KG, group_K, group_G)).sum()
-        return total / image_BD.shape[0]
+            scaled_KD = image_KD * scale
+            same_KG = group_K[:, None] == group_G[None, :]
+            wrong_KG = _turned(torch.addmm(bias, scaled_KD, text_GD.T), same_KG)
+            total += functional.softplus(wrong_KG).sum()
+            slope_KG = _turned(wrong_KG.sigmoid_(), same_KG)
+            toward_KD = slope_KG @ text_GD
+            image_grads.append(toward_KD * scale)
+            text_grad_GD.addmm_(slope_KG.T, scaled_KD)
+            scale_grad += (toward_KD * image_KD).sum()
+            bias_grad += slope_KG.sum()
+        ctx.save_for_backward(torch.cat(image_grads), text_grad_GD, scale_grad, bias_grad)
+        ctx.count = image_BD.shape[0]
+        loss: Tensor = total / ctx.count
+        return loss
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, ...]:
-        image_BD, text_GD, scale, bias, group_B, group_G = _unpack(*ctx.saved_tensors)
-        factor = grads[0] / image_BD.shape[0]
-        image_grads, text_grad_GD = [], torch.zeros_like(text_GD)
-        scale_grad, bias_grad = torch.zeros_like(scale), torch.zeros_like(bias)
-        for image_KD, group_K in _split(ctx.chunk, image_BD, group_B):
-            logits_KG = torch.addmm(bias, image_KD * scale, text_GD.T)
-            slope_KG = _signed(_signed(logits_KG, group_K, group_G).sigmoid_(), group_K, group_G)
-            slope_KG *= factor
-            toward_KD = slope_KG @ text_GD
-            image_grads.append(toward_KD * scale)
-            text_grad_GD.addmm_(slope_KG.T, image_KD * scale)
-            scale_grad += (toward_KD * image_KD).sum()
-            bias_grad += slope_KG.sum()
-        return None, torch.cat(image_grads), text_grad_GD, scale_grad, bias_grad, None, None
+        factor = grads[0] / ctx.count
+        return None, *(grad * factor for grad in ctx.saved_tensors), None, None
+
+
+def _value(chunk: int, *tensors: Tensor | None) -> Tensor:
+    """Return the loss without gradient."""
+    image_BD, text_GD, scale, bias, group_B, group_G = _unpack(*tensors)
+    total = torch.zeros_like(scale)
+    for image_KD, group_K in _split(chunk, image_BD, group_B):
+        same_KG = group_K[:, None] == group_G[None, :]
+        logits_KG = torch.addmm(bias, image_KD * scale, text_GD.T)
+        total += functional.softplus(_turned(logits_KG, same_KG)).sum()
+    return total / image_BD.shape[0]
 
 
 def _unpack(*tensors: Any) -> tuple[Tensor, ...]:
@@ -71,10 +81,9 @@ def _split(chunk: int, image_BD: Tensor, group_B: Tensor) -> Iterator[tuple[Tens
     return zip(torch.split(image_BD, chunk), torch.split(group_B, chunk), strict=True)
 
 
-def _signed(values_KG: Tensor, group_K: Tensor, group_G: Tensor) -> Tensor:
-    """Return values with the sign turned for pairs that belong together, in place."""
-    same_KG = group_K[:, None] == group_G[None, :]
-    return values_KG.mul_(1 - 2 * same_KG.to(values_KG.dtype))
+def _turned(values_KG: Tensor, same_KG: Tensor) -> Tensor:
+    """Return values with the sign turned for pairs that belong together."""
+    return torch.where(same_KG, -values_KG, values_KG)
 
 
 def sigmoid(
@@ -100,7 +109,8 @@ def sigmoid(
     """
     if bias is None:
         bias = torch.zeros_like(scale)
-    loss: Tensor = _PairwiseSigmoid.apply(  # type: ignore[no-untyped-call]
+    compute = _PairwiseSigmoid.apply if torch.is_grad_enabled() else _value
+    loss: Tensor = compute(
         chunk or CHUNK,
         image_BD,
         gather(text_BD, across),
