@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
@@ -91,15 +92,23 @@ class ForeignTextEncoder(nn.Module):
         Raises:
             ConfigError: They are absent, damaged or of other shapes.
         """
+        remedy = "give a local folder of a text encoder in the format of Hugging Face"
         try:
-            trained = AutoModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
+            trained, about = AutoModel.from_pretrained(
+                folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
+            )
             _drop_pooler(trained)
             self.encoder.load_state_dict(trained.state_dict())
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise ConfigError(
-                f"cannot read a text encoder from {folder}: {error}",
-                "give a local folder in the format of Hugging Face",
+                f"cannot read a text encoder from {folder}: {error}", remedy
             ) from error
+        absent = sorted(set(about["missing_keys"]) & set(self.encoder.state_dict()))
+        if absent:  # the library fills them with random numbers
+            raise ConfigError(
+                f"the text encoder at {folder} lacks {len(absent)} weights, the first {absent[0]}",
+                remedy,
+            )
 
 
 def make_text_encoder(config: SarKnowLIPConfig) -> TextEncoder | ForeignTextEncoder:

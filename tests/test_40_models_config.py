@@ -1,0 +1,58 @@
+"""Rung 4: sizes of the model and its configuration."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from data.bench.make import SIZE
+from sarknowlip.core.errors import ConfigError
+from sarknowlip.models import config as config_module
+from sarknowlip.models.config import SIZES, ModelSize, SarKnowLIPConfig
+from sarknowlip.models.model import SarKnowLIP
+
+
+def test_sizes_have_as_many_parameters_as_said() -> None:
+    source = Path(config_module.__file__).read_text("utf-8")
+    said = re.search(r"vocabulary of 2,048 they have ([\d, and]+) million parameters", source)
+    assert said
+    numbers = [int(number) for number in re.findall(r"\d+", said[1])]
+    assert len(numbers) == len(SIZES)
+    for size, millions in zip(SIZES.values(), numbers, strict=True):
+        with torch.device("meta"):
+            made = SarKnowLIP(SarKnowLIPConfig.of(size, 2048))
+        assert sum(p.numel() for p in made.parameters()) / 1e6 == pytest.approx(millions, abs=0.5)
+
+
+def test_a_configuration_without_arguments_is_tiny() -> None:
+    plain, tiny = SarKnowLIPConfig().to_dict(), SarKnowLIPConfig.of(SIZES["tiny"], 2048).to_dict()
+    assert plain == tiny
+
+
+def test_configuration_survives_its_file(tmp_path: Path) -> None:
+    size = SIZE.model_copy(update={"pixel_features": 9, "geo_dropout": 0.125})
+    made = SarKnowLIPConfig.of(size, 300)
+    made.run = {"steps": 3}
+    made.save_pretrained(tmp_path)
+    again = SarKnowLIPConfig.from_pretrained(tmp_path)
+    assert again.to_dict() == made.to_dict() | {"_name_or_path": again.to_dict()["_name_or_path"]}
+    for name, value in size.model_dump().items():
+        assert getattr(again, name) == value
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image_px": 30}, "image_px=30 is no multiple of patch_px=8"),
+        ({"image_width": 30}, "image_width=30 is no multiple of 4"),
+        ({"pixel_width": 33}, "pixel_width=33 is no multiple of image_heads=2"),
+        ({"pixel_width": 34}, "pixel_width=34 is no multiple of 4"),
+        ({"text_width": 33}, "text_width=33 is no multiple of text_heads=2"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused(change: dict[str, int], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        ModelSize(**SIZE.model_dump() | change)
