@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from data.pairs.make import make_corpus, write_texts
 from sarknowlip.annotate.claim import Text
 from sarknowlip.annotate.store import TEXTS, annotation_folder, read_texts, texts_table
-from sarknowlip.core.errors import ConfigError, CorpusError, ProductError
+from sarknowlip.core.errors import CorpusError, ProductError
 from sarknowlip.corpus.catalog import Catalog
 from sarknowlip.data.augment import AugmentConfig
 from sarknowlip.data.captions import (
@@ -237,26 +237,6 @@ def test_epochs_and_seeds_differ_in_order() -> None:
         for e in range(3)
     }
     assert len(orders) == 9
-
-
-@given(
-    count=st.integers(6, 60), batch=st.integers(6, 20), ranks=st.integers(1, 3),
-    seed=st.integers(0, 2**32), start=st.integers(0, 9),
-)  # fmt: skip
-def test_ranks_share_each_batch(count: int, batch: int, ranks: int, seed: int, start: int) -> None:
-    def parts(**share: int) -> list[list[Visit]]:
-        return list(EpochBatches(count, batch, seed=seed, start=start, stop=start + 4, **share))
-
-    shares = [parts(rank=rank, ranks=ranks) for rank in range(ranks)]
-    for step, whole in enumerate(parts()):
-        mine = [share[step] for share in shares]
-        assert [visit for part in mine for visit in part] == whole
-        assert max(map(len, mine)) - min(map(len, mine)) <= 1
-
-
-def test_more_ranks_than_pairs_are_refused() -> None:
-    with pytest.raises(ConfigError, match="3 processes cannot share batches of 2"):
-        EpochBatches(5, 3, seed=0, start=0, stop=1, ranks=3)
 
 
 @pytest.mark.slow

@@ -2,9 +2,7 @@
 
 An epoch visits every tile once, in an order that follows from seed and epoch alone, in batches
 whose sizes differ by at most one. So the batch of a step follows from the step: to go on after an
-interruption is to start at a later step. Of several ranks each takes its contiguous share of every
-batch, shares whose sizes differ by at most one: together, in the order of the ranks, they are the
-batch of one process.
+interruption is to start at a later step. How processes share a batch is `train.shares`.
 """
 
 from __future__ import annotations
@@ -19,7 +17,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from sarknowlip.core.errors import ConfigError
 from sarknowlip.data.pairs import WHOLE, Pair, PairDataset, Visit
 from sarknowlip.models.processing import SarProcessor
 
@@ -64,34 +61,12 @@ class EpochBatches:
         seed: Of the run, not negative.
         start: First step.
         stop: Step after the last.
-        rank: Number of this process, from 0.
-        ranks: Processes that share each batch.
-
-    Raises:
-        ConfigError: A rank would get nothing of some batch.
     """
 
-    def __init__(
-        self,
-        count: int,
-        batch: int,
-        *,
-        seed: int,
-        start: int,
-        stop: int,
-        rank: int = 0,
-        ranks: int = 1,
-    ) -> None:
+    def __init__(self, count: int, batch: int, *, seed: int, start: int, stop: int) -> None:
         self.count, self.seed = count, seed
         self.start, self.stop = start, stop
-        self.rank, self.ranks = rank, ranks
         self.steps_per_epoch = -(-count // batch)
-        smallest = count // max(1, self.steps_per_epoch)
-        if count and smallest < ranks:
-            raise ConfigError(
-                f"{ranks} processes cannot share batches of {smallest}",
-                "take fewer processes or a larger batch",
-            )
 
     def __len__(self) -> int:
         return max(0, self.stop - self.start)
@@ -110,7 +85,7 @@ class EpochBatches:
         )
         order = rng.permutation(self.count)
         return [
-            [Visit(epoch, int(index)) for index in np.array_split(part, self.ranks)[self.rank]]
+            [Visit(epoch, int(index)) for index in part]
             for part in np.array_split(order, self.steps_per_epoch)
         ]
 

@@ -8,6 +8,7 @@ memory map survives that; `sarknowlip corpus shards` moves new files into place 
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -195,24 +196,23 @@ class Shards:
         Raises:
             CorpusError: They are damaged.
         """
-        view = self._views[row]
-        if view is None:
-            view = self._views[row] = self._read(row)
-        return view
+        return self._flat(row).reshape(self.tiles[row].shape)
 
     def stack(self, rows: Sequence[int] | npt.NDArray[np.integer[Any]]) -> Pixels:
         """Return stored integers of tiles of one shape, (B, polarisations, rows, columns).
 
         Raises:
             CorpusError: They are damaged.
-            ValueError: Shapes differ.
+            ValueError: Shapes differ, or there are no rows.
         """
-        out = np.empty((len(rows), *self.tiles[rows[0]].shape), dtype=np.uint16)
+        numbers = [int(row) for row in rows]
+        (shape,) = {self.tiles[row].shape for row in numbers}
+        out = np.empty((len(numbers), math.prod(shape)), dtype=np.uint16)
         views = self._views
-        for place, row in enumerate(rows):
+        for place, row in enumerate(numbers):
             view = views[row]
-            out[place] = self.pixels(row) if view is None else view
-        return out
+            out[place] = self._flat(row) if view is None else view
+        return out.reshape(-1, *shape)
 
     def image(self, row: int) -> TileImage:
         """Return a tile.
@@ -246,20 +246,26 @@ class Shards:
     def _reset(self) -> None:
         self._views: list[Pixels | None] = [None] * len(self.tiles)
 
+    def _flat(self, row: int) -> Pixels:
+        view = self._views[row]
+        if view is None:
+            view = self._views[row] = self._read(row)
+        return view
+
     def _read(self, row: int) -> Pixels:
+        """Return the checked pixels of a tile in one dimension."""
         number, first = self._images.file_of(row)
         place = row - first
         batches = self._images.batches(number)
         batch = next(b for b in batches if (place := place - len(b)) < 0)
         column = batch.column("pixels")
         start, stop = (column.offsets[len(batch) + place + k].as_py() for k in (0, 1))
-        values = column.values.to_numpy(zero_copy_only=True)[start:stop]
+        values: Pixels = column.values.to_numpy(zero_copy_only=True)[start:stop]
         tile = self.tiles[row]
-        if values.size != np.prod(tile.shape) or zlib.crc32(values.data) != tile.crc32:
+        if values.size != math.prod(tile.shape) or zlib.crc32(values.data) != tile.crc32:
             path = self._images.path(number)
             raise CorpusError(f"{path} is damaged: pixels of tile {tile.id}", REMEDY)
-        pixels: Pixels = values.reshape(tile.shape)
-        return pixels
+        return values
 
     def _tile(self, number: int, row: dict[str, Any]) -> ShardTile:
         if record_crc32(row) != row["record_crc32"]:
