@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,11 @@ from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
+from pyproj import Transformer
 
 from sarknowlip.core.errors import ConfigError
 from sarknowlip.models.channels import CHANNELS, POLARIZATIONS, channel_id
+from sarknowlip.models.geo import GEO_FEATURES
 from sarknowlip.models.processing import (
     LIMIT,
     MEAN_DB,
@@ -133,6 +137,37 @@ def test_mixed_batches_are_padded(processor: SarProcessor) -> None:
         [channel_id("VV", "C"), channel_id("VH", "C")],
     ]
     assert torch.allclose(batch["gsd_m"], torch.tensor([6.0, 10.0 * 1536**0.5 / 32]), rtol=2e-3)
+
+
+def test_geography_is_that_of_the_tile_and_its_scene(processor: SarProcessor) -> None:
+    plain = tile(np.zeros((1, 64, 64)), ("HH",))
+    told = replace(
+        plain,
+        acquisition=Acquisition(
+            polarizations=("HH",),
+            incidence_angle=36.0,
+            orbit_state="descending",
+            observation_direction="right",
+            start_datetime=datetime(2024, 1, 1, tzinfo=UTC),
+        ),
+    )
+    geo = processor.images([plain, told])["geo"]
+    assert geo.dtype == torch.float32
+    assert geo.shape == (2, GEO_FEATURES)
+    assert torch.isnan(geo[0, 3:]).all()
+    assert geo[1, 3:].tolist() == pytest.approx([0.4, -1, 1, 1, 0])
+    corner = plain.geobox.affine * (32, 32)
+    lon, lat = np.radians(Transformer.from_crs(32633, 4326, always_xy=True).transform(*corner))
+    place = [np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)]
+    assert geo[:, :3].tolist() == [pytest.approx(place, abs=1e-6)] * 2
+
+
+def test_geography_of_a_crop_is_its_own(processor: SarProcessor) -> None:
+    whole = tile(np.zeros((1, 64, 64)), ("HH",))
+    part = replace(whole, db=whole.db[:, :32, :32], geobox=whole.geobox[:32, :32])
+    one, other = processor.images([whole, part])["geo"][:, :3]
+    metres = float((one - other).double().norm()) * 6.371e6
+    assert metres == pytest.approx(160 * 2**0.5, abs=2)
 
 
 def test_texts_are_padded_cut_and_decodable(processor: SarProcessor) -> None:

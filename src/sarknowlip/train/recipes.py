@@ -38,7 +38,7 @@ def tiny() -> TrainConfig:
 
 
 def small() -> TrainConfig:
-    """Return a run for thousands of tiles on one GPU: 34 million parameters."""
+    """Return a run for thousands of tiles on one GPU: 56 million parameters."""
     return tiny().model_copy(
         update={
             "recipe": "small",
