@@ -13,6 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 
@@ -142,22 +143,35 @@ class Block(GradientCheckpointingLayer):  # type: ignore[no-untyped-call]
         heads: Attention heads N.
         depth: Blocks of the stack it belongs to.
         memory_width: Width M of the memory it looks at; None for a block without.
+        activation: Nonlinearity of the MLP, by its name in `transformers`.
+        norm_eps: Added to variances in layer norms.
     """
 
-    def __init__(self, width: int, heads: int, depth: int, memory_width: int | None = None) -> None:
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        depth: int,
+        memory_width: int | None = None,
+        *,
+        activation: str = "gelu",
+        norm_eps: float = 1e-5,
+    ) -> None:
         super().__init__()
         self.heads = heads
         parts = 2 if memory_width is None else 3
         gain = (parts * depth) ** -0.5  # GPT-2, Radford et al. 2019: sums do not grow with depth
-        self.norm_attention = nn.LayerNorm(width)
+        self.norm_attention = nn.LayerNorm(width, eps=norm_eps)
         self.qkv = nn.Linear(width, 3 * width)
         self.out = ScaledLinear(width, width, gain)
         if memory_width is not None:
-            self.norm_cross = nn.LayerNorm(width)
+            self.norm_cross = nn.LayerNorm(width, eps=norm_eps)
             self.cross = CrossAttention(width, heads, memory_width, gain)
-        self.norm_mlp = nn.LayerNorm(width)
+        self.norm_mlp = nn.LayerNorm(width, eps=norm_eps)
         self.mlp = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(), ScaledLinear(4 * width, width, gain)
+            nn.Linear(width, 4 * width),
+            nn.GELU() if activation == "gelu" else ACT2FN[activation],
+            ScaledLinear(4 * width, width, gain),
         )
 
     def forward(
@@ -169,6 +183,7 @@ class Block(GradientCheckpointingLayer):  # type: ignore[no-untyped-call]
         *,
         causal: bool = False,
         cache: BlockCache | None = None,
+        turns: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
         """Return tokens of the same shape.
 
@@ -181,9 +196,13 @@ class Block(GradientCheckpointingLayer):  # type: ignore[no-untyped-call]
             causal: Each token sees itself and those before it; not together with `keep_B1LT`
                 or `cache`.
             cache: Keys and values of earlier calls; these tokens are added. Not for training.
+            turns: Cosine and sine (…, L, H) by which queries and keys of these tokens are rotated;
+                None for no rotation.
         """
         B, L, D = x_BLD.shape
         q_BNLH, k_BNTH, v_BNTH = split_heads(self.qkv(self.norm_attention(x_BLD)), self.heads, 3)
+        if turns is not None:
+            q_BNLH, k_BNTH = rotated(q_BNLH, turns), rotated(k_BNTH, turns)
         if cache is not None:
             k_BNTH, v_BNTH = cache.append(k_BNTH, v_BNTH)
         seen_BNLH = functional.scaled_dot_product_attention(
@@ -202,3 +221,15 @@ def split_heads(x_BLE: Tensor, heads: int, parts: int) -> tuple[Tensor, ...]:
     return torch.unbind(
         x_BLE.reshape(B, L, parts, heads, E // parts // heads).permute(2, 0, 3, 1, 4), dim=0
     )
+
+
+def rotated(x_BNLH: Tensor, turns: tuple[Tensor, Tensor]) -> Tensor:
+    """Return heads with their first and second halves rotated as pairs (RoFormer, Su et al. 2021).
+
+    Args:
+        x_BNLH: Queries or keys, H even.
+        turns: Cosine and sine (…, L, H) of the angles.
+    """
+    cosine, sine = turns
+    first, second = x_BNLH.chunk(2, dim=-1)
+    return (x_BNLH * cosine + torch.cat([-second, first], dim=-1) * sine).to(x_BNLH.dtype)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from transformers import AutoConfig, PretrainedConfig
@@ -15,6 +15,32 @@ from sarknowlip.models.tokenizer import Marks, load_tokenizer
 Positive = Annotated[int, Field(ge=1)]
 
 
+class ImageStyle(Config):
+    """Where families of image encoders differ beyond their shapes.
+
+    The default is our own. `transfer` sets what a public checkpoint needs.
+
+    Attributes:
+        activation: Nonlinearity of the MLPs, by its name in `transformers`.
+        norm_eps: Added to variances in layer norms.
+        positions: Fixed sine waves, learned vectors, or rotations of queries and keys.
+        rotary_base: Longest over shortest period of rotations, as in DINOv3.
+        patch_path: From pixels of a channel to the mean over channels: "gelu" has a nonlinearity in
+            between, "residual" adds that to a linear path.
+        extra_tokens: Learned tokens that take part in attention and are not returned: class token
+            and registers (Darcet et al. 2024).
+        first_norm: Layer norm before the first block, as in CLIP.
+    """
+
+    activation: Literal["gelu", "quick_gelu", "gelu_pytorch_tanh"] = "gelu"
+    norm_eps: Annotated[float, Field(gt=0.0)] = 1e-5
+    positions: Literal["sine", "learned", "rotary"] = "sine"
+    rotary_base: Annotated[float, Field(gt=1.0)] = 100.0
+    patch_path: Literal["gelu", "residual"] = "gelu"
+    extra_tokens: Annotated[int, Field(ge=0)] = 0
+    first_norm: bool = False
+
+
 class ModelSize(Config):
     """Everything that fixes the shapes of a model, except its vocabulary.
 
@@ -24,6 +50,7 @@ class ModelSize(Config):
         image_width: Width of image tokens; divisible by 4 and by `image_heads`.
         image_depth: Transformer blocks of the image encoder.
         image_heads: Attention heads of the image encoder.
+        image_style: What else makes it like encoders of other families.
         text_width: Width of text tokens; divisible by `text_heads`.
         text_depth: Transformer blocks of the text encoder.
         text_heads: Attention heads of the text encoder.
@@ -45,6 +72,7 @@ class ModelSize(Config):
     image_width: Positive
     image_depth: Positive
     image_heads: Positive
+    image_style: ImageStyle = ImageStyle()
     text_width: Positive
     text_depth: Positive
     text_heads: Positive
@@ -81,6 +109,11 @@ class ModelSize(Config):
                 raise ConfigError(
                     f"{name}={getattr(self, name)} is no multiple of 4", f"change model.{name}"
                 )
+        if self.image_style.positions == "rotary" and self.image_width // self.image_heads % 4:
+            raise ConfigError(
+                f"heads {self.image_width // self.image_heads} wide are no multiple of 4",
+                "change model.image_heads or model.image_style.positions",
+            )
 
 
 SIZES = {
@@ -172,6 +205,7 @@ class SarKnowLIPConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
     image_width: int = 192
     image_depth: int = 5
     image_heads: int = 3
+    image_style: dict[str, Any] | None = None
     text_width: int = 192
     text_depth: int = 2
     text_heads: int = 3

@@ -358,7 +358,9 @@ class SarKnowLIP(PreTrainedModel):  # type: ignore[no-untyped-call]
             init.zeros_(module.running_mean)
             init.ones_(module.running_var)
         elif isinstance(module, (ImageEncoder, PixelDecoder)):
-            init.copy_(module.position_LD, sine_positions(module.side, module.position_LD.shape[1]))
+            if module.position_LD is not None:
+                width = module.position_LD.shape[1]
+                init.copy_(module.position_LD, sine_positions(module.side, width))
         elif isinstance(module, SarKnowLIP):
             init.constant_(module.logit_scale, math.log(FIRST_SCALE))
             init.constant_(module.bias, FIRST_BIAS)

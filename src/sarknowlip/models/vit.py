@@ -10,8 +10,12 @@ enters as Fourier features of its logarithm, added to all tokens. Positions are 
 2-D sine waves. Geographic tokens (`geo`) take part in attention and are not returned. Of a masked
 image only the patches kept are encoded, as in MAE (He et al. 2022).
 
+`config.ImageStyle` makes the encoder compute what those of other families do, so that it can start
+from their weights: learned or rotary positions, class token and registers, a norm before the first
+block, another activation, and a patch path with a linear part.
+
 Shapes: B batch, C channels, Y × X pixels, L patches, K patches kept, P pixels of a patch, D width,
-E = 2 D, G features.
+E = 2 D, G features, H width of a head, T tokens before those of patches.
 """
 
 from __future__ import annotations
@@ -22,10 +26,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sarknowlip.models.block import Block, ScaledLinear
+from sarknowlip.models.block import Block, Positions, ScaledLinear
 from sarknowlip.models.channels import ABSENT, BANDS, POLARIZATIONS
-from sarknowlip.models.config import SarKnowLIPConfig
-from sarknowlip.models.geo import GEO_FEATURES, GEO_TOKENS, GeoTokens
+from sarknowlip.models.config import ImageStyle, SarKnowLIPConfig
+from sarknowlip.models.geo import GEO_FEATURES, GeoTokens
 
 GSD_OCTAVES = (-3.0, 8.0)
 """Ground sample distances told apart: 2^−3 … 2^8 metres."""
@@ -71,11 +75,12 @@ class ChannelPatches(nn.Module):
     Args:
         patch_px: Edge of a patch.
         width: Width D of tokens.
+        residual: Whether what is mixed is added to the mean over channels, a linear path.
     """
 
-    def __init__(self, patch_px: int, width: int) -> None:
+    def __init__(self, patch_px: int, width: int, *, residual: bool = False) -> None:
         super().__init__()
-        self.patch_px = patch_px
+        self.patch_px, self.residual = patch_px, residual
         self.project = nn.Linear(patch_px * patch_px, width)
         self.channel = ChannelScale(width)
         self.mix = nn.Linear(width, width)
@@ -94,12 +99,9 @@ class ChannelPatches(nn.Module):
             patches_BCLP = patches_BCLP.gather(
                 2, keep_BK[:, None, :, None].expand(B, C, keep_BK.shape[1], P)
             )
-        present_BC = ids_BC != ABSENT
-        seen_BCLD = functional.gelu(self.channel(self.project(patches_BCLP), ids_BC))
-        seen_BCLD = seen_BCLD.masked_fill(~present_BC[:, :, None, None], 0.0)
-        count_B11 = present_BC.sum(dim=1).clamp_min(1)[:, None, None]
-        tokens_BLD: Tensor = self.mix(seen_BCLD.sum(dim=1) / count_B11)
-        return tokens_BLD
+        told_BCLD = self.channel(self.project(patches_BCLP), ids_BC)
+        tokens_BLD: Tensor = self.mix(mean_present(functional.gelu(told_BCLD), ids_BC))
+        return tokens_BLD + mean_present(told_BCLD, ids_BC) if self.residual else tokens_BLD
 
 
 class ImageEncoder(nn.Module):
@@ -109,22 +111,41 @@ class ImageEncoder(nn.Module):
         config: Shapes.
     """
 
-    position_LD: Tensor  # noqa: N815
+    position_LD: Tensor | None  # noqa: N815
 
     def __init__(self, config: SarKnowLIPConfig) -> None:
         super().__init__()
         width, side = config.image_width, config.image_px // config.patch_px
-        self.side, self.patch_px = side, config.patch_px
-        self.patches = ChannelPatches(config.patch_px, width)
+        style = ImageStyle.model_validate(config.image_style or {})
+        self.side, self.patch_px, self.head_width = (
+            side,
+            config.patch_px,
+            width // config.image_heads,
+        )
+        self.rotary_base = style.rotary_base if style.positions == "rotary" else None
+        self.patches = ChannelPatches(
+            config.patch_px, width, residual=style.patch_path == "residual"
+        )
         self.gsd = nn.Sequential(
             nn.Linear(2 * GSD_FEATURES, width), nn.GELU(), ScaledLinear(width, width, GSD_GAIN)
         )
         self.geo = GeoTokens(width, config.geo_dropout)
+        self.extra = nn.Embedding(style.extra_tokens, width) if style.extra_tokens else None
+        self.first_norm = nn.LayerNorm(width, eps=style.norm_eps) if style.first_norm else None
         self.blocks = nn.ModuleList(
-            Block(width, config.image_heads, config.image_depth) for _ in range(config.image_depth)
+            Block(
+                width,
+                config.image_heads,
+                config.image_depth,
+                activation=style.activation,
+                norm_eps=style.norm_eps,
+            )
+            for _ in range(config.image_depth)
         )
-        self.norm = nn.LayerNorm(width)
-        self.register_buffer("position_LD", sine_positions(side, width), persistent=False)
+        self.norm = nn.LayerNorm(width, eps=style.norm_eps)
+        self.positions = Positions(side**2, width) if style.positions == "learned" else None
+        waves_LD = sine_positions(side, width) if style.positions == "sine" else None
+        self.register_buffer("position_LD", waves_LD, persistent=False)
 
     def forward(
         self,
@@ -150,16 +171,40 @@ class ImageEncoder(nn.Module):
         if pixels_BCYX.shape[2:] != (edge, edge):
             got = tuple(pixels_BCYX.shape[2:])
             raise ValueError(f"pixels of shape {got}: the encoder takes {edge} × {edge}")
-        position = self.position_LD if keep_BK is None else self.position_LD[keep_BK]
-        x_BLD = self.patches(pixels_BCYX, ids_BC, keep_BK) + position
+        x_BLD = self.patches(pixels_BCYX, ids_BC, keep_BK)
+        position_LD = self.position_LD if self.positions is None else self.positions.weight
+        if position_LD is not None:
+            x_BLD = x_BLD + (position_LD if keep_BK is None else position_LD[keep_BK])
         x_BLD = x_BLD + self.gsd(self._gsd_features(gsd_B)).unsqueeze(1)
+        first_BTD = self._first_tokens(gsd_B, geo_B8).to(x_BLD.dtype)
+        x_BLD = torch.cat([first_BTD, x_BLD], dim=1)
+        if self.first_norm is not None:
+            x_BLD = self.first_norm(x_BLD)
+        turns = self._turns(first_BTD.shape[1], keep_BK, x_BLD.device)
+        for block in self.blocks:
+            x_BLD = block(x_BLD) if turns is None else block(x_BLD, turns=turns)
+        patches_BKD: Tensor = self.norm(x_BLD[:, first_BTD.shape[1] :])
+        return patches_BKD
+
+    def _first_tokens(self, gsd_B: Tensor, geo_B8: Tensor | None) -> Tensor:
+        """Return the tokens (B, T, D) before those of patches."""
         if geo_B8 is None:
             geo_B8 = gsd_B.new_full((gsd_B.shape[0], GEO_FEATURES), math.nan, dtype=torch.float32)
-        x_BLD = torch.cat([self.geo(geo_B8).to(x_BLD.dtype), x_BLD], dim=1)
-        for block in self.blocks:
-            x_BLD = block(x_BLD)
-        patches_BKD: Tensor = self.norm(x_BLD[:, len(GEO_TOKENS) :])
-        return patches_BKD
+        geo_BTD: Tensor = self.geo(geo_B8)
+        if self.extra is None:
+            return geo_BTD
+        return torch.cat([self.extra.weight.expand(geo_BTD.shape[0], -1, -1), geo_BTD], dim=1)
+
+    def _turns(
+        self, before: int, keep_BK: Tensor | None, device: torch.device
+    ) -> tuple[Tensor, Tensor] | None:
+        """Return cosine and sine for `Block`, none for other positions than rotary."""
+        if self.rotary_base is None:
+            return None
+        angle_LH = rotary_angles(self.side, self.head_width, self.rotary_base, device)
+        angle = angle_LH if keep_BK is None else angle_LH[keep_BK].unsqueeze(1)
+        angle = functional.pad(angle, (0, 0, before, 0))  # tokens before patches are not turned
+        return angle.cos(), angle.sin()
 
     def _gsd_features(self, gsd_B: Tensor) -> Tensor:
         low, high = GSD_OCTAVES
@@ -167,6 +212,13 @@ class ImageEncoder(nn.Module):
         angle_BG = unit_B[:, None] * gsd_frequencies(unit_B.device)
         waves_BG = torch.cat([angle_BG.sin(), angle_BG.cos()], dim=1)
         return waves_BG.to(self.norm.weight.dtype)
+
+
+def mean_present(x_BCLD: Tensor, ids_BC: Tensor) -> Tensor:
+    """Return the mean (B, L, D) over channels that are present."""
+    present_BC = ids_BC != ABSENT
+    total_BLD = x_BCLD.masked_fill(~present_BC[:, :, None, None], 0.0).sum(dim=1)
+    return total_BLD / present_BC.sum(dim=1).clamp_min(1)[:, None, None]
 
 
 def to_patches(pixels_BCYX: Tensor, patch_px: int) -> Tensor:
@@ -201,3 +253,17 @@ def sine_positions(side: int, width: int) -> Tensor:
         f(axis.reshape(-1, 1) * omega) for axis in (row, column) for f in (torch.sin, torch.cos)
     ]
     return POSITION_SCALE * torch.cat(waves, dim=1).float()
+
+
+def rotary_angles(side: int, head_width: int, base: float, device: torch.device) -> Tensor:
+    """Return the angles (side², H) of 2-D rotary positions, rows first, as in DINOv3.
+
+    Centres of patches lie in −1…1, whatever their number (Siméoni et al. 2025). They are no buffer:
+    see `gsd_frequencies`.
+    """
+    share = torch.arange(0, 1, 4 / head_width, device=device, dtype=torch.float32)
+    centre = (torch.arange(side, device=device, dtype=torch.float32) + 0.5) / side * 2 - 1
+    row, column = torch.meshgrid(centre, centre, indexing="ij")
+    place_L2 = torch.stack([row.reshape(-1), column.reshape(-1)], dim=1)
+    angle_L2Q = 2 * math.pi * place_L2[:, :, None] / base**share
+    return angle_L2Q.flatten(1).tile(2)
