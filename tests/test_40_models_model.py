@@ -295,14 +295,13 @@ def test_checkpointing_saves_memory_and_changes_no_gradient() -> None:
     model = trained(image_depth=6)
     plain = everything(model, batch(), KEEP, WORDS, MASK)
     expected, kept = gradients(model, plain), saved_numbers(model)
-    model.activation_checkpointing_enable()
+    model.gradient_checkpointing_enable()
     again = gradients(model, everything(model, batch(), KEEP, WORDS, MASK))
     assert again.keys() == expected.keys()
     for name, gradient in again.items():
         assert torch.equal(gradient, expected[name]), name
     assert saved_numbers(model) < 0.5 * kept
-    with pytest.warns(FutureWarning, match="deprecated"):
-        model.gradient_checkpointing_disable()
+    model.gradient_checkpointing_disable()
     assert saved_numbers(model) == kept
 
 
@@ -328,7 +327,7 @@ def test_all_parts_compile_without_a_break(*, checkpointing: bool) -> None:
     torch._dynamo.reset()
     model = trained(image_depth=1, text_depth=1)
     if checkpointing:
-        model.activation_checkpointing_enable()
+        model.gradient_checkpointing_enable()
     state = {name: value.clone() for name, value in model.state_dict().items()}
     expected = everything(model, batch(), KEEP, WORDS, MASK)
     wanted = gradients(model, expected)

@@ -15,7 +15,7 @@ from sarknowlip.core.errors import ConfigError
 from sarknowlip.models.config import ModelSize, SarKnowLIPConfig
 from sarknowlip.models.model import SarKnowLIP
 from sarknowlip.models.processing import ProcessorConfig, SarProcessor
-from sarknowlip.models.tokenizer import Marks, load_tokenizer, train_tokenizer
+from sarknowlip.models.tokenizer import Marks, load_tokenizer, make_tokenizer, train_tokenizer
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "open", "water", "fields", "and", "."]
 TEXTS = ["Open water.", "Fields and open water and fields and water."]
@@ -116,7 +116,7 @@ def test_all_its_weights_learn_and_it_compiles(size: ModelSize, processor: SarPr
         tokens.square().sum() + model.caption_logits(**batch, image_BKD=None).square().sum()
     ).backward()
     assert [name for name, p in model.text.named_parameters() if p.grad is None] == []
-    model.train().activation_checkpointing_enable()
+    model.train().gradient_checkpointing_enable()
     assert torch.isfinite(model.text_tokens(**batch)).all()
 
 
@@ -145,6 +145,12 @@ def test_what_does_not_fit_is_refused(folder: Path, tmp_path: Path) -> None:
     (damaged / "tokenizer.json").unlink()
     with pytest.raises(ConfigError, match=r"cannot read .*tokenizer\.json"):
         start(text_init=str(damaged))
+
+
+def test_a_model_starts_with_the_tokenizer_of_its_text_encoder(folder: Path) -> None:
+    foreign, own = make_tokenizer(TEXTS, 300, str(folder)), make_tokenizer(TEXTS, 300, None)
+    assert foreign.to_str() == load_tokenizer(folder).to_str()
+    assert own.to_str() == train_tokenizer(TEXTS, 300).to_str()
 
 
 def test_marks_of_our_tokenizer_are_the_defaults() -> None:

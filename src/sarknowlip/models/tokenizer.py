@@ -79,6 +79,22 @@ class Marks(NamedTuple):
         return cls(pad, *around)
 
 
+def make_tokenizer(texts: Iterable[str], vocab_size: int, text_init: str | None) -> Tokenizer:
+    """Return the tokenizer that a model starts with.
+
+    Args:
+        texts: Training texts for a tokenizer of our own.
+        vocab_size: Its largest number of tokens.
+        text_init: Folder of a foreign text encoder, whose tokenizer is taken; None for our own.
+
+    Raises:
+        ConfigError: The vocabulary is too small, or the folder has no tokenizer.
+    """
+    if text_init is not None:
+        return load_tokenizer(Path(text_init))
+    return train_tokenizer(texts, vocab_size)
+
+
 def load_tokenizer(folder: Path) -> Tokenizer:
     """Read tokenizer.json, ours or that of a foreign text encoder, to neither pad nor cut off.
 
