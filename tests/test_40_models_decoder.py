@@ -117,6 +117,21 @@ def test_cached_logits_equal_uncached_ones(toy: Toy, side: str, pieces: list[int
 
 
 @torch.no_grad()
+def test_rows_of_a_cache_can_be_repeated_and_exchanged(toy: Toy) -> None:
+    prompts, image = [words(1, n, seed=n)[0] for n in (2, 5)], draw(1, 5, 20).expand(2, -1, -1)
+    ids, mask = padded(prompts, 6, "left")
+    cache = Cache(2, 8)
+    toy(ids, mask, image, cache)
+    cache.expand(2)
+    cache.reorder(torch.tensor([3, 0, 1, 1]))
+    last = words(4, 2, seed=5)
+    out = toy(last, None, None, cache)
+    for row, prompt in enumerate((1, 0, 0, 0)):
+        alone = torch.cat([prompts[prompt], last[row]])
+        assert torch.allclose(out[row], toy(alone[None], None, image[:1])[0, -2:], atol=1e-5)
+
+
+@torch.no_grad()
 def test_image_and_no_image(toy: Toy) -> None:
     ids, image = words(3, 6), draw(3, 5, 20)
     seen, unseen = toy(ids, None, image), toy(ids, None, None)

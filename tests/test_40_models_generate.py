@@ -207,14 +207,16 @@ def test_beam_search_finds_likelier_texts_than_greed() -> None:
 
 
 def test_beam_search_stops_early_without_loss() -> None:
-    early = 0
-    for seed in range(6):
-        toy = Toy(7, seed, spread=2.0)
-        how = Generation(max_new_tokens=20, num_beams=3, length_penalty=0.0)
+    early = late = 0
+    for seed, power in itertools.product(range(5), (0.0, 1.0, 3.0)):
+        toy = Toy(4, seed, images=1, spread=1.0)
+        how = Generation(max_new_tokens=12, num_beams=3, length_penalty=power)
         out = toy.draw(how)
-        early += len(toy.calls) < 20
-        assert out == [beams_by_hand(toy, [1], row, how)[0] for row in range(3)]
+        early += len(toy.calls) < 12
+        late += len(out[0]) > 2
+        assert out == [beams_by_hand(toy, [1], 0, how)[0]]
     assert early
+    assert late
 
 
 @pytest.mark.parametrize("length", [1, 2])
