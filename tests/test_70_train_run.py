@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file
 
 from data.pairs.make import make_corpus, write_texts
+from data.runs.small import config, curve
 from sarknowlip.core.errors import (
     CheckpointError,
     ConfigError,
@@ -27,52 +28,15 @@ from sarknowlip.core.errors import (
 )
 from sarknowlip.data.loader import whole_loader
 from sarknowlip.data.pairs import PairDataset
-from sarknowlip.models.config import ModelSize
 from sarknowlip.models.model import SarKnowLIP
 from sarknowlip.models.processing import SarProcessor
 from sarknowlip.train import checkpoint as checkpoint_module
 from sarknowlip.train.checkpoint import checkpoints
-from sarknowlip.train.config import DataConfig, TrainConfig
+from sarknowlip.train.config import DataConfig
 from sarknowlip.train.loop import DivergedError, train
 from sarknowlip.train.meter import read_log
+from sarknowlip.train.objectives.config import ObjectiveConfig
 from sarknowlip.train.optim import OptimConfig
-
-SIZE = ModelSize(
-    image_px=32,
-    patch_px=8,
-    image_width=48,
-    image_depth=2,
-    image_heads=2,
-    text_width=48,
-    text_depth=1,
-    text_heads=2,
-    text_tokens=64,
-    embed_dim=32,
-)
-
-
-def config(**changes: Any) -> TrainConfig:
-    values: dict[str, Any] = {
-        "recipe": "test",
-        "model": SIZE,
-        "vocab_size": 400,
-        "data": DataConfig(batch=4),
-        "optim": OptimConfig(lr=3e-3, warmup_steps=5),
-        "steps": 30,
-        "device": "cpu",
-        "checkpoint_every": 7,
-        "validate_every": 10,
-    }
-    return TrainConfig(**values | changes)
-
-
-def curve(out: Path) -> list[tuple[int, str, float]]:
-    return [
-        (line["step"], name, line[name])
-        for line in read_log(out / "log.jsonl")
-        for name in ("loss", "val_loss", "grad_norm", "lr")
-        if name in line
-    ]
 
 
 def stamps(root: Path) -> dict[str, int]:
@@ -208,7 +172,7 @@ def test_kill_nine_and_resume_is_bit_identical(corpus: Path, whole: Path, tmp_pa
     code = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[3]);"
         "import torch; torch.set_num_threads(int(sys.argv[4]));"
-        "from test_70_train_run import config; from sarknowlip.train.loop import train;"
+        "from data.runs.small import config; from sarknowlip.train.loop import train;"
         "train(config(), Path(sys.argv[1]), Path(sys.argv[2]), resume=True)"
     )
     here, threads = str(Path(__file__).parent), str(torch.get_num_threads())
@@ -333,8 +297,8 @@ def test_a_loss_that_is_no_number_stops_the_run(corpus: Path, tmp_path: Path) ->
 
 
 def test_a_wrong_setting_does_not_spoil_the_folder(corpus: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="unknown loss 'hinge'; choose one of: contrastive"):
-        train(config(loss="hinge"), corpus, tmp_path / "run")
+    with pytest.raises(ConfigError, match="unknown objective 'hinge'; choose one of: caption"):
+        train(config(objective=ObjectiveConfig(name="hinge")), corpus, tmp_path / "run")
     assert train(config(steps=2), corpus, tmp_path / "run").steps == 2
 
 

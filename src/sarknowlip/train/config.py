@@ -14,6 +14,7 @@ from sarknowlip.data.augment import AugmentConfig
 from sarknowlip.data.captions import CaptionConfig
 from sarknowlip.models.config import ModelSize
 from sarknowlip.train.distributed import Parallel
+from sarknowlip.train.objectives.config import ObjectiveConfig
 from sarknowlip.train.optim import OptimConfig
 from sarknowlip.train.step import Precision
 
@@ -51,12 +52,12 @@ class TrainConfig(Config):
         recipe: Name of the recipe it came from.
         model: Size of the model.
         vocab_size: Largest vocabulary of the tokenizer.
-        loss: Name in the table of losses.
+        objective: What is asked of the model.
         data: What is read, and how.
         optim: How weights change.
         steps: Length of the run, steps.
         epochs: Length of the run, passes over the training split.
-        seed: Of weights, order, captions and crops.
+        seed: Of weights, order, captions, changes of tiles and what the objective draws.
         device: "auto" takes a CUDA device if there is one.
         parallel: How `torchrun`'s processes share the work: "ddp" copies weights, "fsdp2" splits
             them; "none" for a single process.
@@ -75,7 +76,7 @@ class TrainConfig(Config):
     recipe: str
     model: ModelSize
     vocab_size: Annotated[int, Field(ge=259)] = 2048
-    loss: str = "contrastive"
+    objective: ObjectiveConfig = ObjectiveConfig()
     data: DataConfig = DataConfig()
     optim: OptimConfig = OptimConfig()
     steps: Count | None = None

@@ -7,6 +7,7 @@ all files; what it finds out, and what it fails at, the others learn from it.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ def own_rank() -> int:
 
 @contextlib.contextmanager
 def processes(parallel: Parallel, wanted: Literal["auto", "cpu", "cuda"]) -> Iterator[Ranks]:
-    """Join the other processes of a run and leave them at the end.
+    """Join the other processes of a run and leave them at the end, unless joined before.
 
     Args:
         parallel: How the processes share the work; "none" for a single process.
@@ -103,12 +104,16 @@ def processes(parallel: Parallel, wanted: Literal["auto", "cpu", "cuda"]) -> Ite
         )
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-    distributed.init_process_group(backend, timeout=PATIENCE)
+    own = not distributed.is_initialized()
+    if own:
+        backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+        distributed.init_process_group(backend, timeout=PATIENCE)
     try:
         yield Ranks(distributed.get_rank(), distributed.get_world_size(), device)
     finally:
-        distributed.destroy_process_group()
+        if own:
+            gc.collect()  # copies of weights that outlive their group of processes hang when they go
+            distributed.destroy_process_group()
 
 
 def _device(wanted: str) -> torch.device:

@@ -77,31 +77,42 @@ def train(
         KeyboardInterrupt: Interrupted; a checkpoint of the last whole step was written before.
         SystemExit: Process 0 failed and told why.
     """
+    with processes(config.parallel, config.device) as ranks:
+        return _train(config, data, out, ranks, resume=resume, progress=progress)
+
+
+def _train(
+    config: TrainConfig,
+    data: Path,
+    out: Path,
+    ranks: Ranks,
+    *,
+    resume: bool,
+    progress: Progress | None,
+) -> TrainReport:
+    config = with_annotation(config, data)
+    require_precision(config.precision, ranks.device)
+    if config.tensorboard:
+        require_board()
+    identity = {
+        "config": config.model_dump(mode="json"),
+        "data": data_identity(data, str(config.data.annotation)),
+        "sarknowlip": __version__,
+    }
     with contextlib.ExitStack() as held:
-        ranks = held.enter_context(processes(config.parallel, config.device))
-        config = with_annotation(config, data)
-        require_precision(config.precision, ranks.device)
-        if config.tensorboard:
-            require_board()
 
         def known() -> TrainReport | None:
             folder.refuse_other_content(out)
             held.enter_context(exclusive(out / folder.LOCK))
             return folder.known_run(identity, out, resume)
 
-        identity = {
-            "config": config.model_dump(mode="json"),
-            "data": data_identity(data, str(config.data.annotation)),
-            "sarknowlip": __version__,
-        }
         finished = ranks.on_first(known)
         if finished is not None:
             return finished
         held.enter_context(_threads(config.threads))
         task = PairTask(config, data, ranks)
         ranks.on_first(lambda: folder.begin(identity, out))
-        run = _Run(task, config, out, ranks)
-        return run.finish(progress)
+        return _Run(task, config, out, ranks).finish(progress)
 
 
 @contextlib.contextmanager
@@ -193,8 +204,7 @@ class _Run:
         values: dict[str, Tensor] = {}
         for number, batch in enumerate(parts):
             share = len(batch) / whole
-            place = (self.step, number, self.ranks.rank)
-            generator = chance(self.config.seed, *place, device=self.ranks.device)
+            generator = chance(self.config.seed, self.step, number, self.ranks)
             with self.wrapped.gradients(last=number == len(parts) - 1):
                 loss, found = self.wrapped.call(batch.to(self.ranks.device), generator)
                 (loss * share if len(parts) > 1 else loss).backward()
@@ -246,9 +256,9 @@ class _Run:
         if last or self.step % self.config.validate_every == 0:
             self._read(everything=True)
             with self._averaged():
-                val_loss = self.task.validate()
-            if val_loss is not None:
-                self._log(val_loss=val_loss)
+                held_out = self.task.validate()
+            if held_out:
+                self._log(**{f"val_{name}": value for name, value in held_out.items()})
             self.meter.rates()
         if last or asked or self.step % self.config.checkpoint_every == 0:
             self._read(everything=True)
@@ -307,7 +317,7 @@ class _Run:
 
     def _trial(self) -> Trial:
         self.task.module.train()
-        generator = chance(self.config.seed, 0, device=self.ranks.device)
+        generator = chance(self.config.seed, 0, 0, self.ranks)
         return try_out(self.task.module, self.task.first_batch(), generator)
 
     def _report(self) -> TrainReport:

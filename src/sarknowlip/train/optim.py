@@ -26,6 +26,7 @@ class OptimConfig(Config):
         weight_decay: On matrices; not on biases, norms, embeddings and scalars.
         beta1: Decay of the mean of gradients.
         beta2: Decay of the mean of squared gradients.
+        eps: Added to the root of the latter; below it gradients count as noise.
         clip_norm: Largest norm of the gradient.
         ema_decay: Decay a step of the average of weights; 0 for no average.
     """
@@ -38,6 +39,7 @@ class OptimConfig(Config):
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.1
     beta1: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
     beta2: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.98
+    eps: Annotated[float, Field(gt=0.0)] = 1e-8
     clip_norm: Annotated[float, Field(gt=0.0)] = 1.0
     ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
 
@@ -86,4 +88,4 @@ def make_optimizer(module: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
         if params
     ]
     betas = (config.beta1, config.beta2)
-    return torch.optim.AdamW(groups, lr=config.lr, betas=betas, fused=True)
+    return torch.optim.AdamW(groups, lr=config.lr, betas=betas, eps=config.eps, fused=True)

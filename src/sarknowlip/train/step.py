@@ -10,10 +10,14 @@ from torch import Tensor, nn
 
 from sarknowlip.core.errors import ConfigError
 from sarknowlip.data.loader import Batch
-from sarknowlip.losses import PairLoss
 from sarknowlip.models.model import SarKnowLIP
+from sarknowlip.train.distributed import Ranks
+from sarknowlip.train.objectives.objective import Objective
 
 Precision = Literal["fp32", "bf16"]
+
+VALIDATION = 2**32 - 1
+"""In place of a step, for what validation draws."""
 
 
 class TrainStep(nn.Module):
@@ -26,7 +30,7 @@ class TrainStep(nn.Module):
             optimiser's state are float32 in both.
     """
 
-    def __init__(self, model: SarKnowLIP, objective: PairLoss, precision: Precision) -> None:
+    def __init__(self, model: SarKnowLIP, objective: Objective, precision: Precision) -> None:
         super().__init__()
         self.model, self.objective, self.precision = model, objective, precision
 
@@ -37,30 +41,30 @@ class TrainStep(nn.Module):
             batch: On the weights' device.
             generator: For what the objective draws.
         """
-        del generator
         device = batch.group.device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.precision == "bf16"):
-            out = self.model(**batch.images, **batch.texts)
-        loss = self.objective(out.image_embeds, out.text_embeds, out.scale, batch.group)
-        return loss, {}
+            loss, parts = self.objective(self.model, batch, generator)
+        return loss, parts
 
 
-def chance(seed: int, *place: int, device: torch.device) -> torch.Generator:
+def chance(seed: int, step: int, part: int, ranks: Ranks) -> torch.Generator:
     """Seed torch for a place in the run, and return a generator for it.
 
-    What is drawn in a step follows from its place alone, so that no state has to be kept.
+    What is drawn follows from its place alone, so that no state has to be kept. The generator is
+    the same in all processes; torch's own, from which the model draws, differs.
 
     Args:
         seed: Of the run.
-        place: Step, part of the step, rank: whatever tells draws apart.
-        device: Of the generator.
+        step: Steps done, or `VALIDATION`.
+        part: Number of the batch within the step.
+        ranks: This process and those beside it.
     """
-    own, other = (
-        int(word) >> 1
-        for word in np.random.SeedSequence([seed, *place]).generate_state(2, np.uint64)
-    )
-    torch.manual_seed(own)
-    return torch.Generator(device=device).manual_seed(other)
+
+    def drawn(*key: int) -> int:
+        return int(np.random.SeedSequence([seed, step, part, *key]).generate_state(1)[0])
+
+    torch.manual_seed(drawn(1, ranks.rank))
+    return torch.Generator(device=ranks.device).manual_seed(drawn(0))
 
 
 def require_precision(precision: Precision, device: torch.device) -> None:

@@ -15,19 +15,20 @@ from sarknowlip.core.hashing import file_sha256
 from sarknowlip.corpus.catalog import Catalog
 from sarknowlip.data.loader import Batch, EpochBatches, train_loader, whole_loader
 from sarknowlip.data.pairs import PairDataset
-from sarknowlip.losses import LOSSES, PairLoss
 from sarknowlip.models.model import SarKnowLIP, without_bars
 from sarknowlip.models.processing import ProcessorConfig, SarProcessor
 from sarknowlip.models.tokenizer import train_tokenizer
 from sarknowlip.train.config import TrainConfig
 from sarknowlip.train.distributed import Ranks
+from sarknowlip.train.objectives import OBJECTIVES
+from sarknowlip.train.objectives.config import ObjectiveConfig
+from sarknowlip.train.objectives.kinds import with_features
+from sarknowlip.train.objectives.objective import Objective
 from sarknowlip.train.shares import Shares, require_shares
-from sarknowlip.train.step import TrainStep, chance
+from sarknowlip.train.step import VALIDATION, TrainStep, chance
 
 MODEL = "model."
 """Prefix of the model's weights among those of a step."""
-VALIDATION = 2**32 - 1
-"""In place of a step, for what validation draws."""
 
 
 class Task(Protocol):
@@ -58,8 +59,8 @@ class Task(Protocol):
         """Have activations computed again in the backward pass."""
         ...
 
-    def validate(self) -> float | None:
-        """Return the loss on held-out data, None if there is none."""
+    def validate(self) -> dict[str, float]:
+        """Return loss and parts on held-out data, empty if there is none."""
         ...
 
     def readings(self) -> dict[str, float]:
@@ -81,12 +82,15 @@ class PairTask:
 
     Raises:
         CorpusError: Not enough pairs, or a damaged corpus.
-        ConfigError: An unknown loss, too small a vocabulary, or too small a batch.
+        ConfigError: An unknown objective, too small a vocabulary, or too small a batch.
     """
 
     def __init__(self, config: TrainConfig, root: Path, ranks: Ranks) -> None:
         self.config, self.ranks = config, ranks
-        objective: PairLoss = LOSSES[config.loss]
+        size = config.model
+        if reconstructs(config.objective) and size.pixel_features is None:
+            size = with_features(size, config.objective)
+        objective: Objective = OBJECTIVES[config.objective.name](config.objective, size)
         self._train, self._val = (
             PairDataset(
                 root,
@@ -108,7 +112,7 @@ class PairTask:
             image_px=config.model.image_px, text_tokens=config.model.text_tokens
         )
         self.processor = SarProcessor(limits, tokenizer)
-        self.model = SarKnowLIP.fresh(config.model, tokenizer.get_vocab_size(), config.seed)
+        self.model = SarKnowLIP.fresh(size, tokenizer.get_vocab_size(), config.seed)
         self.module = TrainStep(self.model, objective, config.precision).to(ranks.device)
 
     def batches(self, start: int, stop: int) -> Iterable[Batch]:
@@ -124,19 +128,20 @@ class PairTask:
         self.model.gradient_checkpointing_enable()  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
-    def validate(self) -> float | None:
-        """Return the loss on the validation split, weighted by batch; None if it has < 2 pairs."""
+    def validate(self) -> dict[str, float]:
+        """Return loss and parts on the validation split, weighted by batch; none if it has < 2."""
         if len(self._val) < 2:
-            return None
+            return {}
         self.module.eval()
-        total = 0.0
+        total: dict[str, float] = {}
         batches = whole_loader(self._val, self.processor, self.config.data.batch)
         for number, batch in enumerate(batches):
-            generator = chance(self.config.seed, VALIDATION, number, device=self.ranks.device)
-            loss, _ = self.module(batch.to(self.ranks.device), generator)
-            total += float(loss) * len(batch)
+            generator = chance(self.config.seed, VALIDATION, number, self.ranks)
+            loss, parts = self.module(batch.to(self.ranks.device), generator)
+            for name, value in {"loss": loss, **parts}.items():
+                total[name] = total.get(name, 0.0) + float(value) * len(batch)
         self.module.train()
-        return total / len(self._val)
+        return {name: value / len(self._val) for name, value in total.items()}
 
     def readings(self) -> dict[str, float]:
         """Return the factor on cosines."""
@@ -161,6 +166,11 @@ class PairTask:
         order = self._order(start, stop)
         shares = Shares(order, self.config.accumulate, self.ranks.rank, self.ranks.count)
         return train_loader(self._train, self.processor, shares, workers)
+
+
+def reconstructs(config: ObjectiveConfig) -> bool:
+    """Return whether an objective predicts hidden patches."""
+    return config.name == "masked" or (config.name == "combined" and config.combined.masked > 0)
 
 
 def data_identity(root: Path, annotation: str) -> dict[str, str]:

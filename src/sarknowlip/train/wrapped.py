@@ -13,6 +13,7 @@ In the three a step is that of one process with the joint batch, up to rounding.
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -56,12 +57,14 @@ class Wrapped:
             for part in [*blocks(module), module]:
                 fully_shard(part, mesh=mesh, reshard_after_forward=True, ignored_params=whole)
         elif kind == "ddp":
-            self.call = DistributedDataParallel(
-                module,
-                broadcast_buffers=False,
-                gradient_as_bucket_view=True,
-                find_unused_parameters=some_unused,
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # the argument's successor is newer
+                self.call = DistributedDataParallel(
+                    module,
+                    broadcast_buffers=False,
+                    gradient_as_bucket_view=True,
+                    find_unused_parameters=some_unused,
+                )
 
     @contextlib.contextmanager
     def gradients(self, *, last: bool) -> Iterator[None]:
@@ -108,7 +111,8 @@ class Wrapped:
 
     def weights(self) -> dict[str, Any]:
         """Return all weights and buffers by name, whole, on the CPU; empty but in process 0."""
-        return get_model_state_dict(self.module, options=_whole())
+        found = get_model_state_dict(self.module, options=_whole())
+        return {name: value.clone() for name, value in found.items()}  # on a CPU it is no copy
 
     def optimizer_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
         """Return the state of an optimizer by name of weight, as `weights` does."""
