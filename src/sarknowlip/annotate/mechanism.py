@@ -11,9 +11,15 @@ nothing is said.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sarknowlip.annotate.claim import Claim
+from sarknowlip.annotate.rules import Statement
 from sarknowlip.knowledge.evidence import Facts
+
+MECHANISM_SURE = 0.9
+"""How sure the reason for a level is: own estimate."""
 
 VOLUME_RATIO_DB, SURFACE_RATIO_DB = -7.0, -10.0
 """Cross- over co-polarised power above which volume, below which surface scattering is stated:
@@ -121,3 +127,39 @@ def depolarization(mean_db: float, crossed_db: float | None) -> str | None:
     if crossed_db < NOISE_DB:
         return None
     return "volume" if ratio >= VOLUME_RATIO_DB else "mixed"
+
+
+def state_appearance(
+    predicate: str,
+    kind: str,
+    ground: str,
+    facts: Facts,
+    subject: str,
+    *,
+    premises: Sequence[Claim] = (),
+) -> Statement | None:
+    """State how ground looks and why; None where its level or its reason is not clear.
+
+    Args:
+        predicate: Of the statement.
+        kind: Its argument that names the ground: "surface", "cover" or "function".
+        ground: Surface of the image, class of land cover, or function.
+        facts: Of the tile.
+        subject: Whose levels are those of the ground.
+        premises: Claims that it rests on.
+    """
+    look = look_of(facts, subject)
+    reason = None if look is None else mechanism(ground, look)
+    if look is None or reason is None:
+        return None
+    return Statement(
+        predicate,
+        {
+            kind: ground,
+            "polarization": look.polarization,
+            "mean_db": round(look.mean_db, 1),
+            "mechanism": reason,
+        },
+        confidence=MECHANISM_SURE,
+        premises=tuple(premises),
+    )

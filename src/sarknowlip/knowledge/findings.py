@@ -31,16 +31,19 @@ class Findings:
         value: float | None = None,
         unit: str = "class",
         *,
-        confidence: float,
+        confidence: float = 1.0,
         label: str | None = None,
+        box: Box | None = None,
         mask: Mask | None = None,
     ) -> None:
         """Add a fact; a mask that is not empty gives it its box as well, an empty one neither.
 
+        Without a mask the box is the one given.
+
         Raises:
             ValueError: Neither number nor label is given, or a number is not finite.
         """
-        box: Box | None = None if mask is None else mask_box(mask)
+        box = box if mask is None else mask_box(mask)
         self.facts.append(
             Evidence.of(
                 self._tile_id,

@@ -12,7 +12,7 @@ from typing import ClassVar
 from sarknowlip.annotate.claim import Argument, Claim, Dimension
 from sarknowlip.annotate.extent import Extent
 from sarknowlip.annotate.geometry import PixelGrid, wind
-from sarknowlip.annotate.mechanism import look_of, mechanism
+from sarknowlip.annotate.mechanism import state_appearance
 from sarknowlip.annotate.rounding import percent
 from sarknowlip.annotate.rules import Rule, RuleStage, Statement
 from sarknowlip.annotate.seen import DOMINANT, is_seen, mostly_seen, seen_mask, seen_share
@@ -24,8 +24,6 @@ LEAST_SHARE = 0.01
 """A function that takes up less is not spoken of."""
 UNMAPPED_SURE = 0.95
 """How sure the absence from a map is: sources leave out the smallest pieces."""
-MECHANISM_SURE = 0.9
-"""How sure the reason for a level is: own estimate."""
 LEAST_NETWORK_M = 100.0
 """A shorter network is not spoken of."""
 
@@ -141,20 +139,11 @@ def _appearance_of(function: str, before: Sequence[Claim]) -> Rule:
     def appearance_of_function(facts: Facts) -> Statement | None:
         """Of a function that was stated with its share, here or as a water body."""
         told = [claim for claim in before if _tells_share(claim, function)]
-        look = look_of(facts, f"zone/function/{function}")
-        reason = None if look is None else mechanism(function, look)
-        if not told or look is None or reason is None:
+        if not told:
             return None
-        return Statement(
-            "function_appearance",
-            {
-                "function": function,
-                "polarization": look.polarization,
-                "mean_db": round(look.mean_db, 1),
-                "mechanism": reason,
-            },
-            confidence=MECHANISM_SURE,
-            premises=(told[0],),
+        subject = f"zone/function/{function}"
+        return state_appearance(
+            "function_appearance", "function", function, facts, subject, premises=told[:1]
         )
 
     return appearance_of_function

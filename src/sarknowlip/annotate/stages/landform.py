@@ -12,7 +12,12 @@ from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from sarknowlip.annotate.claim import Claim, Dimension
-from sarknowlip.annotate.mechanism import PAIRS, depolarization, look_of, mechanism
+from sarknowlip.annotate.mechanism import (
+    MECHANISM_SURE,
+    PAIRS,
+    depolarization,
+    state_appearance,
+)
 from sarknowlip.annotate.rounding import percent, step
 from sarknowlip.annotate.rules import Rule, RuleStage, Statement
 from sarknowlip.annotate.seen import DOMINANT, seen_share
@@ -32,8 +37,6 @@ CLEAR_SHARE, CLEAR_CONFIDENCE = 0.1, 0.95
 UNIFORM, VARIED = 0.3, 0.8
 """Coefficients of variation beyond speckle that part uniform, varied and strongly varied ground:
 own choice."""
-MECHANISM_SURE = 0.9
-"""How sure the reason for a level is: own estimate."""
 BUILT_SHARE = 0.05
 """From this share on, bright structures count in the power of the whole tile: own choice."""
 
@@ -209,20 +212,7 @@ def _appearance_of(surface: str) -> Rule:
         share = _sure_share(facts, surface)
         if share is None or share < LEAST_SHARE or not _pure(facts, surface):
             return None
-        look = look_of(facts, surface)
-        reason = None if look is None else mechanism(surface, look)
-        if look is None or reason is None:
-            return None
-        return Statement(
-            "appearance",
-            {
-                "surface": surface,
-                "polarization": look.polarization,
-                "mean_db": round(look.mean_db, 1),
-                "mechanism": reason,
-            },
-            confidence=MECHANISM_SURE,
-        )
+        return state_appearance("appearance", "surface", surface, facts, surface)
 
     return appearance
 
@@ -245,20 +235,8 @@ def _cover_appearance(cover: str) -> Rule:
         share = seen_share(facts, f"cover/{cover}")
         if share is None or share < LEAST_SHARE:
             return None
-        look = look_of(facts, f"zone/cover/{cover}")
-        reason = None if look is None else mechanism(cover, look)
-        if look is None or reason is None:
-            return None
-        return Statement(
-            "cover_appearance",
-            {
-                "cover": cover,
-                "polarization": look.polarization,
-                "mean_db": round(look.mean_db, 1),
-                "mechanism": reason,
-            },
-            confidence=MECHANISM_SURE,
-        )
+        subject = f"zone/cover/{cover}"
+        return state_appearance("cover_appearance", "cover", cover, facts, subject)
 
     return appearance_of_cover
 

@@ -18,10 +18,10 @@ from scipy.ndimage import binary_dilation
 from sarknowlip.geo.grid import ground_sample_distance, lonlat_of_pixels
 from sarknowlip.knowledge.cfar import CfarConfig, Detections, detect
 from sarknowlip.knowledge.clusters import join_fragments
-from sarknowlip.knowledge.evidence import Box, Evidence
+from sarknowlip.knowledge.evidence import Evidence
+from sarknowlip.knowledge.findings import Findings
 from sarknowlip.knowledge.lines import Line, find_lines
 from sarknowlip.knowledge.looks import equivalent_looks, texture_variation
-from sarknowlip.knowledge.masks import encode_mask, mask_box
 from sarknowlip.knowledge.relative import Tones, tell_tones
 from sarknowlip.knowledge.shadow import look_vector, shadow_mask
 from sarknowlip.knowledge.sources import SourceOptions
@@ -91,7 +91,7 @@ class ImageSource:
             "image", "valid_share", float(valid.mean()), "share", mask=valid if partly else None
         )
         if not valid.any():
-            return facts.found
+            return facts.facts
         names = tile.acquisition.polarizations
         power = tile.power.astype(np.float64)
         channel = next((i for i, name in enumerate(names) if name in {"VV", "HH"}), 0)
@@ -128,47 +128,17 @@ class ImageSource:
         _targets(facts, targets, detections, self.listed, sure=sure, like_water=like_water)
         _shadow(facts, tile, power[channel], looks or 1.0, gsd)
         _lines(facts, tile, find_lines(power[channel], valid, looks or 1.0))
-        return facts.found
+        return facts.facts
 
 
-class _Facts:
-    """Collects facts of one tile from this source."""
+class _Facts(Findings):
+    """Facts of one tile from this source, sure unless said otherwise."""
 
     def __init__(self, tile: TileImage) -> None:
-        self.found: list[Evidence] = []
-        self._tile_id = tile.id
         moment = tile.acquisition.start_datetime
-        self._time = None if moment is None else moment.isoformat().replace("+00:00", "Z")
+        time = None if moment is None else moment.isoformat().replace("+00:00", "Z")
+        super().__init__(tile.id, ImageSource.name, ImageSource.version, time)
         self.decibel = "dB" if tile.radiometry.calibrated else "dB relative"
-
-    def add(
-        self,
-        subject: str,
-        predicate: str,
-        value: float | None,
-        unit: str,
-        *,
-        confidence: float = 1.0,
-        label: str | None = None,
-        box: Box | None = None,
-        mask: Mask | None = None,
-    ) -> None:
-        self.found.append(
-            Evidence.of(
-                self._tile_id,
-                subject,
-                predicate,
-                value=value,
-                label=label,
-                unit=unit,
-                source=ImageSource.name,
-                source_version=ImageSource.version,
-                source_time=self._time,
-                confidence=confidence,
-                bbox_px=mask_box(mask) if mask is not None else box,
-                mask_rle=None if mask is None else encode_mask(mask),
-            )
-        )
 
 
 def _resolution(acquisition: Acquisition) -> float | None:
