@@ -1,0 +1,1 @@
+"""Start the image encoder from public checkpoints on local disk."""
