@@ -155,10 +155,18 @@ def test_features_are_cells_of_their_patch() -> None:
     assert target.shape == known.shape == (2, 3, 6, count)
     assert count == 2 * len(REACHES_PX) * CELLS**2
     gradient, valid = gradient_by_ratio(image, whole(image), REACHES_PX[1])
-    inside = (1, 2, 1, slice(20, 24), slice(24, 28))  # patch 3 (row 1, column 1), cell (1, 2)
+    cell = (slice(21, 24, 2), slice(25, 28, 2))  # patch 3 (row 1, column 1), cell (1, 2)
+    inside = (1, 2, 1, *cell)
     assert valid[inside].all()
     place = (1 * 2 + 1) * CELLS**2 + 1 * CELLS + 2
     assert float(target[1, 2, 3, place]) == pytest.approx(float(gradient[inside].mean()), abs=1e-5)
+
+
+def test_every_second_pixel() -> None:
+    image = speckle(-10.0, 1.0, 7, 64)
+    all_of_them, some = (gradient_by_ratio(image, whole(image), 6, every) for every in (1, 2))
+    for one, other in zip(all_of_them, some, strict=True):
+        assert torch.allclose(one[..., 1::2, 1::2].float(), other.float(), atol=1e-5)
 
 
 def test_decibels_of_a_patch() -> None:
