@@ -34,6 +34,11 @@ def emit(value: Mapping[str, Any], as_json: bool, title: str) -> None:
     Console().print(table)
 
 
+def tell(line: str) -> None:
+    """Print one line on standard error, as `warn` does but not as a warning."""
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 def warn(line: str) -> None:
     """Print one line on standard error, whatever it holds and however wide the terminal is."""
     console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sarknowlip.cli.output import bar, emit, warn
+from sarknowlip.cli.output import bar, emit, tell, warn
 
 
 def train(
@@ -32,7 +32,7 @@ def train(
     config = with_settings(made, settings or [])
     try:
         with bar("steps", quiet=as_json) as progress:
-            report = train_model(config, data, out, resume=resume, progress=progress)
+            report = train_model(config, data, out, resume=resume, progress=progress, tell=tell)
     except KeyboardInterrupt:
         warn(f"a checkpoint is in {out}; add --resume to go on from it")
         raise

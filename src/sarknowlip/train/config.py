@@ -52,6 +52,8 @@ class TrainConfig(Config):
         recipe: Name of the recipe it came from.
         model: Size of the model.
         vocab_size: Largest vocabulary of the tokenizer.
+        init: File or folder of a public image encoder to start from; null for random weights. Its
+            style then takes the place of `model.image_style`; see docs/transfer.md.
         objective: What is asked of the model.
         data: What is read, and how.
         optim: How weights change.
@@ -76,6 +78,7 @@ class TrainConfig(Config):
     recipe: str
     model: ModelSize
     vocab_size: Annotated[int, Field(ge=259)] = 2048
+    init: str | None = None
     objective: ObjectiveConfig = ObjectiveConfig()
     data: DataConfig = DataConfig()
     optim: OptimConfig = OptimConfig()

@@ -34,6 +34,7 @@ class TrainReport(Config):
         device: Where it ran.
         threads: Threads of torch.
         processes: Processes that trained together.
+        origin: Where first weights came from; null where they were random.
     """
 
     recipe: str
@@ -48,6 +49,7 @@ class TrainReport(Config):
     device: str
     threads: int
     processes: int = 1
+    origin: str | None = None
 
 
 def refuse_other_content(out: Path) -> None:

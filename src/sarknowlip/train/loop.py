@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,7 @@ def train(
     *,
     resume: bool = False,
     progress: Progress | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> TrainReport:
     """Run a training, or go on with one.
 
@@ -66,6 +67,7 @@ def train(
         out: Run folder. A finished run of the same configuration and data returns at once.
         resume: Go on from the last checkpoint; without one, start.
         progress: Called with steps done, steps in all, and the latest loss as text.
+        tell: Called with where first weights come from, if not from chance.
 
     Raises:
         ConfigError: The folder holds something else, another run, or an unfinished one and `resume`
@@ -78,7 +80,7 @@ def train(
         SystemExit: Process 0 failed and told why.
     """
     with processes(config.parallel, config.device) as ranks:
-        return _train(config, data, out, ranks, resume=resume, progress=progress)
+        return _train(config, data, out, ranks, resume=resume, progress=progress, tell=tell)
 
 
 def _train(
@@ -89,6 +91,7 @@ def _train(
     *,
     resume: bool,
     progress: Progress | None,
+    tell: Callable[[str], None] | None,
 ) -> TrainReport:
     config = with_annotation(config, data)
     require_precision(config.precision, ranks.device)
@@ -111,6 +114,8 @@ def _train(
             return finished
         held.enter_context(_threads(config.threads))
         task = PairTask(config, data, ranks)
+        if task.origin is not None and tell is not None and ranks.first:
+            tell(task.origin)
         ranks.on_first(lambda: folder.begin(identity, out))
         return _Run(task, config, out, ranks).finish(progress)
 
@@ -347,6 +352,7 @@ class _Run:
             device=str(self.ranks.device),
             threads=torch.get_num_threads(),
             processes=self.ranks.count,
+            origin=self.task.origin,
         )
         write_json(self.out / REPORT, report.model_dump(mode="json"))
         return report

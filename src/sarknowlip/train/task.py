@@ -17,7 +17,8 @@ from sarknowlip.data.loader import Batch, EpochBatches, train_loader, whole_load
 from sarknowlip.data.pairs import PairDataset
 from sarknowlip.models.model import SarKnowLIP, without_bars
 from sarknowlip.models.processing import ProcessorConfig, SarProcessor
-from sarknowlip.models.tokenizer import train_tokenizer
+from sarknowlip.models.tokenizer import make_tokenizer
+from sarknowlip.models.transfer.transfer import from_checkpoint
 from sarknowlip.train.config import TrainConfig
 from sarknowlip.train.distributed import Ranks
 from sarknowlip.train.objectives import OBJECTIVES
@@ -37,10 +38,12 @@ class Task(Protocol):
     Attributes:
         steps_per_epoch: Steps of a pass over the training data.
         pairs: Training examples.
+        origin: Where first weights come from, for people; None where they are random.
     """
 
     steps_per_epoch: int
     pairs: int
+    origin: str | None
 
     @property
     def module(self) -> nn.Module:
@@ -82,7 +85,8 @@ class PairTask:
 
     Raises:
         CorpusError: Not enough pairs, or a damaged corpus.
-        ConfigError: An unknown objective, too small a vocabulary, or too small a batch.
+        ConfigError: An unknown objective, too small a vocabulary, too small a batch, or nothing to
+            start from at `init`.
     """
 
     def __init__(self, config: TrainConfig, root: Path, ranks: Ranks) -> None:
@@ -91,6 +95,7 @@ class PairTask:
         if reconstructs(config.objective) and size.pixel_features is None:
             size = with_features(size, config.objective)
         objective: Objective = OBJECTIVES[config.objective.name](config.objective, size)
+        transfer = None if config.init is None else from_checkpoint(config.init, size)
         self._train, self._val = (
             PairDataset(
                 root,
@@ -107,12 +112,16 @@ class PairTask:
         self.pairs = len(self._train)
         self.steps_per_epoch = self._order(0, 0).steps_per_epoch
         require_shares(self.pairs // self.steps_per_epoch, config.accumulate, ranks.count)
-        tokenizer = train_tokenizer(self._train.texts(), config.vocab_size)
+        tokenizer = make_tokenizer(self._train.texts(), config.vocab_size, size.text_init)
         limits = ProcessorConfig(
             image_px=config.model.image_px, text_tokens=config.model.text_tokens
         )
         self.processor = SarProcessor(limits, tokenizer)
-        self.model = SarKnowLIP.fresh(size, tokenizer.get_vocab_size(), config.seed)
+        first = size if transfer is None else transfer.size
+        self.model = SarKnowLIP.fresh(first, tokenizer.get_vocab_size(), config.seed)
+        self.origin = None if transfer is None else transfer.report.line()
+        if transfer is not None:
+            transfer.load(self.model)
         self.module = TrainStep(self.model, objective, config.precision).to(ranks.device)
 
     def batches(self, start: int, stop: int) -> Iterable[Batch]:
