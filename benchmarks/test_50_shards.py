@@ -4,7 +4,8 @@ Tiles of 224 × 224 pixels and two polarisations, uint16, as a corpus stores the
 Each reader gives batches of 32 as torch tensors, one process, one thread, files in the page cache.
 All but WebDataset read in one exact random order; WebDataset, which reads in sequence, shuffles its
 files and a buffer of 500 tiles. Batches are compared before anything is timed. Readers give a
-batch each by turns; the ratio is our rate by the peer's in the same round, an epoch.
+batch each by turns. A rate is that of the median batch of an epoch, so that what other work takes
+from a shared machine counts little; the ratio is our rate by the peer's in the same epoch.
 
 `shards, first pass` checks each tile's CRC-32; later passes don't. `pairs` are whole training pairs
 (decibels, captions) from shards, and from the GeoTIFFs and tables of the corpus. Time to build
@@ -160,17 +161,18 @@ def race(readers: dict[str, Reader], seed: int) -> dict[str, float]:
     """Return images a second of readers that give a batch each by turns, in random order."""
     rng = np.random.default_rng(seed)
     streams = {name: reader(seed) for name, reader in readers.items()}
-    spent, count, names = dict.fromkeys(readers, 0.0), dict.fromkeys(readers, 0), list(readers)
+    spent: dict[str, list[float]] = {name: [] for name in readers}
+    names = list(readers)
     while names:
         for name in rng.permutation(names).tolist():
             start = time.perf_counter()
             batch = next(streams[name], None)
-            spent[name] += time.perf_counter() - start
+            seconds = time.perf_counter() - start
             if batch is None:
                 names.remove(name)
             else:
-                count[name] += len(batch)
-    return {name: count[name] / spent[name] for name in readers}
+                spent[name].append(seconds / len(batch))
+    return {name: 1 / statistics.median(found) for name, found in spent.items()}
 
 
 def checks(batches: Iterator[torch.Tensor]) -> list[int]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +18,9 @@ from odc.geo.geobox import GeoBox
 from data.claims.make import predicates
 from sarknowlip.annotate.claim import Claim, Text
 from sarknowlip.annotate.lookup import Stored
+from sarknowlip.annotate.tile import AnnotateConfig, TileAnnotator
+from sarknowlip.corpus.build import BuildConfig, build
+from sarknowlip.corpus.catalog import Catalog
 from sarknowlip.data.augment import (
     AugmentConfig,
     Chance,
@@ -26,7 +32,7 @@ from sarknowlip.data.augment import (
     turned,
     without_channels,
 )
-from sarknowlip.data.captions import judged
+from sarknowlip.data.captions import claim_scopes, judged
 from sarknowlip.data.scope import (
     ANYWHERE,
     DETECTED,
@@ -38,11 +44,13 @@ from sarknowlip.data.scope import (
     joint,
     scope_of,
 )
-from sarknowlip.geo.grid import ground_sample_distance
+from sarknowlip.geo.grid import GridConfig, ground_sample_distance
 from sarknowlip.knowledge.evidence import Evidence, Facts
+from sarknowlip.knowledge.sources import SourceOptions
 from sarknowlip.sar.product import Acquisition, Radiometry
-from sarknowlip.sar.scaling import db_to_power
 from sarknowlip.sar.tile import TileImage
+from sarknowlip.simulate.city import SimulationConfig, simulate
+from sarknowlip.simulate.world.osm import OsmWorldConfig
 
 EVERYWHERE = Scope(whole=False, box=None, turns=True, speckles=True, polarizations=())
 
@@ -273,7 +281,8 @@ def test_shares_counts_and_places_in_the_image_hold_of_the_whole_only() -> None:
         ("surface_absent", {"surface": "water"}),
         ("object_size", {**thing("a", "object/00", part="centre"), "length_m": 9, "width_m": 3}),
         ("object_size", {**thing("a", "object/99"), "length_m": 9, "width_m": 3}),
-        ("ship_axis", {"rank": 2, "bearing_deg": 30}),
+        ("ship_axis", {"rank": 1, "bearing_deg": 30}),
+        ("no_target", {}),
     ):
         assert not scope(predicate, **said).holds_in((0, 0, 90, 89)), predicate
 
@@ -285,8 +294,6 @@ def test_things_hold_where_they_are_whole() -> None:
     assert near.holds_in((10, 10, 46, 64))
     for window in ((11, 10, 46, 64), (10, 11, 46, 64), (10, 10, 45, 64), (10, 10, 46, 63)):
         assert not near.holds_in(window)
-    axis = scope("target_axis", ["target/00"], rank=1, bearing_deg=30)
-    assert axis.box == (70, 20, 76, 24)
     place = scope("place_name", ["place/00"], kind="suburb", name="Oldtown")
     assert place.box == (44, 50, 45, 51)
     assert scope("viewing", look_deg=80, incidence_deg=38).holds_in((3, 3, 4, 4))
@@ -346,5 +353,40 @@ def test_texts_with_unknown_claims_hold_of_the_whole_only() -> None:
     assert captions.holding((0, 0, 5, 5)).sentences == ("A.",)
 
 
-def test_power_helper_is_linear() -> None:
-    assert db_to_power(np.float32([0, 10])).tolist() == pytest.approx([1, 10])
+@pytest.mark.slow
+def test_claims_kept_in_a_crop_are_found_in_it_again(
+    shared_data: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Central Helsinki: what crops keep is what rules say of the crop as a tile of its own."""
+    extract = shared_data("osm-helsinki")
+    world = OsmWorldConfig(path=extract / "Helsinki.osm.pbf", seed=5)
+    simulate(SimulationConfig(world=world), tmp_path / "world")
+    grid = GridConfig(tile_px=48)
+    build([tmp_path / "world" / "products"], tmp_path / "c", BuildConfig(grid=grid, max_nodata=0.6))
+    catalog = Catalog(tmp_path / "c")
+    annotator = TileAnnotator(AnnotateConfig(options=SourceOptions(osm=(extract,))), cached=False)
+
+    def told(claims: list[Claim]) -> set[tuple[object, ...]]:
+        things = {"a", "b"}  # Numbers of things are those of a tile.
+        return {
+            (c.predicate, *sorted(item for item in c.arguments.items() if item[0] not in things))
+            for c in claims
+        }
+
+    kept: Counter[str] = Counter()
+    for index, record in enumerate(catalog.records()):
+        tile = catalog.image(record)
+        evidence = annotator.evidence(tile)
+        claims = annotator.derive(tile.id, evidence)
+        scopes = claim_scopes(Stored(evidence, claims, []))
+        for epoch in range(3):
+            window = drawn_window(tile.db.shape[1:], 0.5, Chance(0, epoch, index))
+            if window is None or not np.isfinite(crop(tile, window).db).any():
+                continue
+            left = [c for c in claims if scopes[c.id].holds_in(window)]
+            part = crop(tile, window)
+            again = told(annotator.derive(tile.id, annotator.evidence(part)))
+            assert told(left) <= again
+            kept.update(c.predicate for c in left)
+    assert sum(kept.values()) > 100
+    assert {"object_size", "direction", "distance", "place_name", "viewing"} <= kept.keys()

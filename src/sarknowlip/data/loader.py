@@ -33,11 +33,14 @@ class Batch:
         texts: What `SarKnowLIP.encode_text` takes.
         group: Equal exactly where two captions are equal, in whatever process, int64 (B,); the
             first 63 bits of the caption's SHA-256.
+        prefix: First tokens of each text that are given and need not be told, such as a question,
+            int64 (B,); None for the mark of begin alone.
     """
 
     images: dict[str, Tensor]
     texts: dict[str, Tensor]
     group: Tensor
+    prefix: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.group)
@@ -49,6 +52,7 @@ class Batch:
             images={name: value.to(device) for name, value in self.images.items()},
             texts={name: value.to(device) for name, value in self.texts.items()},
             group=self.group.to(device),
+            prefix=None if self.prefix is None else self.prefix.to(device),
         )
 
 

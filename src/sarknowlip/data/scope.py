@@ -3,11 +3,11 @@
 A claim is about a whole tile as the radar saw it. Of a changed tile it is kept only if it provably
 holds there, by these rules; a claim that they do not know holds of the unchanged tile only.
 
-- Window: what the acquisition fixes (`viewing`) and what is nowhere (`no_target`,
-  `function_unmapped`) holds in any part. Sizes of things and relations between them hold where
-  the things lie wholly inside: fewer things of a kind cannot make "the bridge" or "the nearest"
-  ambiguous, and the clearest target of a tile is the clearest of every window that it is in. All
-  else is dropped: shares, means, counts, ninths of the image, and ranks but the first.
+- Window: what the acquisition fixes (`viewing`) and what a map has nowhere (`function_unmapped`)
+  holds in any part. Sizes of things and relations between them hold where the things lie wholly
+  inside: fewer things of a kind cannot make "the bridge" or "the nearest" ambiguous. A named place
+  holds where its point lies. All else is dropped: shares, means, counts, ninths of the image, and
+  what a detector finds, since its background changes.
 - Turning and mirroring: nothing with a direction, a bearing, a place in the image or the radar's
   line of sight, and nothing with a proper name: mirrored ground is not that place.
 - Speckle and multilooking keep mean power. They change texture, tones, contrast, and what a
@@ -26,7 +26,7 @@ from sarknowlip.knowledge.evidence import Box, Evidence, Facts
 
 POLARIZATIONS = ("HH", "HV", "VH", "VV")
 
-ANYWHERE = frozenset({"viewing", "no_target", "function_unmapped"})
+ANYWHERE = frozenset({"viewing", "function_unmapped"})
 """Hold in every part of a tile."""
 OF_THINGS = frozenset(
     {
@@ -35,8 +35,6 @@ OF_THINGS = frozenset(
     }
 )  # fmt: skip
 """Hold where the things in the roles a and b are whole."""
-OF_FIRST = frozenset({"target_axis", "ship_axis"})
-"""Hold of the first in rank where it is whole."""
 DETECTED = frozenset(
     {
         "texture", "two_tones", "one_tone", "shadow", "line", "no_target", "no_ship",
@@ -153,10 +151,6 @@ def _box(claim: Claim, facts: Facts, evidence: Mapping[str, Evidence]) -> Box | 
         boxes = [thing.box for thing in things if thing is not None and thing.box is not None]
         return hull(boxes) if len(boxes) == len(roles) else None
     cited = [evidence[key] for key in claim.evidence_ids if key in evidence]
-    if claim.predicate in OF_FIRST and said.get("rank") == 1:
-        wanted = {fact.subject for fact in cited if fact.subject.startswith("target/")}
-        placed = {f.subject: f.bbox_px for f in facts if f.subject in wanted and f.bbox_px}
-        return hull(list(placed.values())) if len(placed) == len(wanted) else None
     if claim.predicate == "place_name":
         return _point(cited, said)
     return None

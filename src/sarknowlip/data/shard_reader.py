@@ -205,8 +205,10 @@ class Shards:
             CorpusError: They are damaged.
             ValueError: Shapes differ, or there are no rows.
         """
-        numbers = [int(row) for row in rows]
-        (shape,) = {self.tiles[row].shape for row in numbers}
+        numbers: list[int] = np.asarray(rows).tolist()
+        shape = self._shape
+        if shape is None:
+            (shape,) = {self.tiles[row].shape for row in numbers}
         out = np.empty((len(numbers), math.prod(shape)), dtype=np.uint16)
         views = self._views
         for place, row in enumerate(numbers):
@@ -244,7 +246,10 @@ class Shards:
         raise IndexError(row)
 
     def _reset(self) -> None:
+        """Map nothing yet."""
         self._views: list[Pixels | None] = [None] * len(self.tiles)
+        shapes = {tile.shape for tile in self.tiles}
+        self._shape = shapes.pop() if len(shapes) == 1 else None
 
     def _flat(self, row: int) -> Pixels:
         view = self._views[row]

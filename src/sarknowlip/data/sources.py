@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -66,7 +67,7 @@ class CorpusSource:
         shared: dict[str, Any] = {}
         self._entries: list[_Entry] = []
         self.untold = 0
-        for record, told in _captions(list(catalog.records(split)), annotation, scoped):
+        for record, told in _captions(catalog.records(split), annotation, scoped):
             if told is None:
                 self.untold += 1
                 continue
@@ -129,15 +130,14 @@ class ShardSource:
 
 
 def _captions(
-    records: list[TileRecord], annotation: Path, scoped: bool
+    records: Iterator[TileRecord], annotation: Path, scoped: bool
 ) -> Iterator[tuple[TileRecord, Captions | None]]:
     """Yield each tile with its captions, None without a sentence."""
     if not scoped:
         known = read_captions(annotation)
         yield from ((record, known.get(record.id)) for record in records)
         return
-    for first in range(0, len(records), CHUNK):
-        some = records[first : first + CHUNK]
+    while some := list(islice(records, CHUNK)):
         held = stored(annotation, [record.id for record in some])
         for record in some:
             told = judged(held[record.id])
