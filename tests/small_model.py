@@ -69,4 +69,5 @@ def rows_of(batch: Batch, rows: slice) -> Batch:
         images={name: value[rows] for name, value in batch.images.items()},
         texts={name: value[rows] for name, value in batch.texts.items()},
         group=batch.group[rows],
+        prefix=None if batch.prefix is None else batch.prefix[rows],
     )

@@ -283,6 +283,23 @@ def test_some_captions_have_no_image() -> None:
     assert 0 < int(moved.sum()) < 8
 
 
+def test_a_question_is_given() -> None:
+    """Only what comes after it is told."""
+    model, objective = make("caption", chunk=3)
+    prefix = torch.full((8,), 3)
+    batch = dataclasses.replace(small_batch(), prefix=prefix)
+    drawn = objective.draw(batch, chance())
+    found = objective.parts(model, batch, drawn).loss
+    image = model.decoder.without_image(
+        model.image_tokens(**batch.images), drawn["caption"][:, 0] < 0.1
+    )
+    ids, mask = batch.texts["input_ids"], batch.texts["attention_mask"]
+    told = model.caption_logits(ids, None, image)[:, 2:-1].log_softmax(dim=-1)
+    nll = -told.gather(2, ids[:, 3:, None])[..., 0]
+    expected = (nll * mask[:, 3:]).sum() / mask[:, 3:].sum()
+    assert torch.allclose(found, expected, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("name", "changes", "message"),
     [

@@ -32,10 +32,13 @@ class Caption:
             seen.image_BKD, drawn[:, 0] < self.config.without_image
         )
 
-        def tell(ids: Tensor, mask: Tensor, image: Tensor) -> Totals:
-            # texts are padded at their ends, which no token before them sees
-            return caption_nll(model.caption_logits(ids, None, image).float(), ids, mask)
+        ids, mask = seen.batch.texts["input_ids"], seen.batch.texts["attention_mask"]
+        rows = [ids, mask, image_BKD]
+        if seen.batch.prefix is not None:
+            rows.append(seen.batch.prefix)
 
-        texts = seen.batch.texts
-        told = by_chunks(tell, seen.chunk, texts["input_ids"], texts["attention_mask"], image_BKD)
-        return Totals(*told).mean(seen.across)
+        def tell(ids: Tensor, mask: Tensor, image: Tensor, *prefix: Tensor) -> Totals:
+            # texts are padded at their ends, which no token before them sees
+            return caption_nll(model.caption_logits(ids, None, image).float(), ids, mask, *prefix)
+
+        return Totals(*by_chunks(tell, seen.chunk, *rows)).mean(seen.across)
