@@ -11,7 +11,7 @@ import torch
 from data.bench.make import SIZE
 from sarknowlip.core.errors import ConfigError
 from sarknowlip.models import config as config_module
-from sarknowlip.models.config import SIZES, ModelSize, SarKnowLIPConfig
+from sarknowlip.models.config import SIZES, ImageStyle, ModelSize, SarKnowLIPConfig
 from sarknowlip.models.model import SarKnowLIP
 
 
@@ -29,6 +29,8 @@ def test_sizes_have_as_many_parameters_as_said() -> None:
 
 def test_a_configuration_without_arguments_is_tiny() -> None:
     plain, tiny = SarKnowLIPConfig().to_dict(), SarKnowLIPConfig.of(SIZES["tiny"], 2048).to_dict()
+    assert plain.pop("image_style") is None  # None is our own style
+    assert ImageStyle.model_validate(tiny.pop("image_style")) == ImageStyle()
     assert plain == tiny
 
 
