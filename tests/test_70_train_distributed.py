@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,7 @@ from safetensors.torch import load_file
 from data.pairs.make import make_corpus
 from data.runs import small
 from data.runs.small import curve, run_job
-from sarknowlip.core.errors import ConfigError
 from sarknowlip.train.checkpoint import checkpoints
-from sarknowlip.train.distributed import processes
-from sarknowlip.train.shares import Shares, require_shares
 
 STEPS = 8
 PLAIN = [

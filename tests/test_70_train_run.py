@@ -18,7 +18,8 @@ import torch
 from safetensors.torch import load_file
 
 from data.pairs.make import make_corpus, write_texts
-from data.runs.small import config, curve
+from data.runs import small
+from data.runs.small import config, curve, run_job
 from sarknowlip.core.errors import (
     CheckpointError,
     ConfigError,
@@ -167,41 +168,58 @@ def test_a_damaged_tile_stops_the_run_in_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+KILLED = {
+    "plain": ["threads=1"],
+    "rich": [
+        "threads=1",
+        "steps=24",
+        "data.batch=6",
+        "accumulate=2",
+        "precision=bf16",
+        "optim.ema_decay=0.9",
+        "optim.schedule=wsd",
+        "objective.name=combined",
+        "objective.masked.target=db",
+        "data.augment.smallest_crop=0.5",
+        "checkpoint_minutes=0.002",
+    ],
+}
+"""Settings of runs that are killed; "rich" has all that keeps state or draws."""
+
+
 @pytest.mark.slow
-def test_kill_nine_and_resume_is_bit_identical(corpus: Path, whole: Path, tmp_path: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[3]);"
-        "import torch; torch.set_num_threads(int(sys.argv[4]));"
-        "from data.runs.small import config; from sarknowlip.train.loop import train;"
-        "train(config(), Path(sys.argv[1]), Path(sys.argv[2]), resume=True)"
-    )
-    here, threads = str(Path(__file__).parent), str(torch.get_num_threads())
-
-    def start(out: Path) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([sys.executable, "-c", code, str(corpus), str(out), here, threads])
-
+@pytest.mark.parametrize("kind", list(KILLED))
+def test_kill_nine_at_three_steps_changes_no_bit(corpus: Path, tmp_path: Path, kind: str) -> None:
+    settings = KILLED[kind]
+    run_job(corpus, str(tmp_path / "whole"), settings)
+    out = tmp_path / "killed"
+    log, job = out / "log.jsonl", json.dumps([{"out": str(out), "settings": settings}])
+    command = [sys.executable, small.__file__, str(corpus), job]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
     chance = random.Random(20260923)
-    killed = 0
-    for attempt in range(2):
-        out = tmp_path / f"killed{attempt}"
-        process, goal = start(out), chance.randint(2, 25)
-        log = out / "log.jsonl"
-        while process.poll() is None and not (
-            log.is_file() and log.read_bytes().count(b"\n") >= goal
-        ):
+    for low in (2, 9, 16):
+        process = subprocess.Popen(command, env=environment)
+        goal = chance.randint(low, low + 6)
+        while process.poll() is None and log_step(log) < goal:
             time.sleep(0.001)
         process.send_signal(signal.SIGKILL)
-        killed += process.wait() == -signal.SIGKILL
-        at = len(read_log(log))
-        if not (out / "report.json").is_file():
-            assert start(out).wait() == 0
-        print(f"killed with {at} log lines; goal {goal}")
-        assert curve(out) == curve(whole)
-        mine, theirs = (load_file(run / "model" / "model.safetensors") for run in (out, whole))
-        assert mine.keys() == theirs.keys()
-        assert all(torch.equal(mine[name], theirs[name]) for name in mine)
-        assert not list(out.rglob(".partial-*"))
-    assert killed >= 1
+        assert process.wait() == -signal.SIGKILL
+        saved = [path.name for path in checkpoints(out / "checkpoints")]
+        print(f"killed after step {log_step(log)}, wanted {goal}; checkpoints {saved}")
+    assert not (out / "report.json").is_file()
+    assert subprocess.run(command, env=environment, check=False).returncode == 0
+    assert curve(out) == curve(tmp_path / "whole")
+    mine, theirs = (
+        load_file(run / "model" / "model.safetensors") for run in (out, tmp_path / "whole")
+    )
+    assert mine.keys() == theirs.keys()
+    assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+    assert not list(out.rglob(".partial-*"))
+
+
+def log_step(log: Path) -> int:
+    lines = read_log(log)
+    return lines[-1]["step"] if lines else 0
 
 
 @pytest.fixture

@@ -112,7 +112,7 @@ def processes(parallel: Parallel, wanted: Literal["auto", "cpu", "cuda"]) -> Ite
         yield Ranks(distributed.get_rank(), distributed.get_world_size(), device)
     finally:
         if own:
-            gc.collect()  # copies of weights that outlive their group of processes hang when they go
+            gc.collect()  # copies of weights that outlive their group hang when they go
             distributed.destroy_process_group()
 
 

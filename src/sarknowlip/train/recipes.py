@@ -5,16 +5,27 @@ A variant calls another recipe and changes what differs.
 
 from __future__ import annotations
 
+from typing import Any
+
 from sarknowlip.core.lazy import LazyTable
 from sarknowlip.models.config import SIZES
 from sarknowlip.train.config import DataConfig, TrainConfig
+from sarknowlip.train.objectives.config import ObjectiveConfig
 from sarknowlip.train.optim import OptimConfig
 
 RECIPES = LazyTable(
     "recipe",
     {
         "tiny": "sarknowlip.train.recipes:tiny",
+        "tiny-sigmoid": "sarknowlip.train.recipes:tiny_sigmoid",
+        "tiny-masked": "sarknowlip.train.recipes:tiny_masked",
+        "tiny-combined": "sarknowlip.train.recipes:tiny_combined",
         "small": "sarknowlip.train.recipes:small",
+        "small-combined": "sarknowlip.train.recipes:small_combined",
+        "base": "sarknowlip.train.recipes:base",
+        "base-combined": "sarknowlip.train.recipes:base_combined",
+        "large": "sarknowlip.train.recipes:large",
+        "large-combined": "sarknowlip.train.recipes:large_combined",
     },
 )
 """Recipes by name."""
@@ -37,20 +48,92 @@ def tiny() -> TrainConfig:
     )
 
 
+def tiny_sigmoid() -> TrainConfig:
+    """Return `tiny` with the pairwise sigmoid loss."""
+    return _varied(tiny(), "tiny-sigmoid", objective=ObjectiveConfig(name="sigmoid"))
+
+
+def tiny_masked() -> TrainConfig:
+    """Return `tiny` that only tells hidden patches from seen ones, as pre-training."""
+    objective = ObjectiveConfig(name="masked", mask_share=0.75)
+    return _varied(tiny(), "tiny-masked", objective=objective)
+
+
+def tiny_combined() -> TrainConfig:
+    """Return `tiny` with all objectives on one pass over images with hidden patches."""
+    return _varied(tiny(), "tiny-combined", objective=ObjectiveConfig(name="combined"))
+
+
 def small() -> TrainConfig:
-    """Return a run for thousands of tiles on one GPU: 56 million parameters."""
-    return tiny().model_copy(
-        update={
-            "recipe": "small",
-            "model": SIZES["small"],
-            "vocab_size": 4096,
-            "data": DataConfig(batch=256, workers=8),
-            "optim": OptimConfig(lr=5e-4, warmup_steps=500),
-            "steps": None,
-            "threads": None,
-            "epochs": 40,
-            "log_every": 10,
-            "validate_every": 500,
-            "checkpoint_every": 500,
-        }
+    """Return a run for thousands of tiles on one GPU."""
+    return _varied(
+        tiny(),
+        "small",
+        model=SIZES["small"],
+        vocab_size=4096,
+        data=DataConfig(batch=256, workers=8),
+        optim=OptimConfig(lr=5e-4, warmup_steps=500),
+        precision="bf16",
+        steps=None,
+        threads=None,
+        epochs=40,
+        log_every=10,
+        validate_every=500,
+        checkpoint_every=500,
     )
+
+
+def small_combined() -> TrainConfig:
+    """Return `small` with all objectives."""
+    return _varied(small(), "small-combined", objective=ObjectiveConfig(name="combined"))
+
+
+def base() -> TrainConfig:
+    """Return a run for hundreds of thousands of tiles on the GPUs of a machine.
+
+    Started with `torchrun --nproc-per-node N`. Weights are averaged: the average is the model.
+    """
+    return _varied(
+        small(),
+        "base",
+        model=SIZES["base"],
+        vocab_size=8192,
+        data=DataConfig(batch=1024, workers=8),
+        optim=OptimConfig(lr=5e-4, warmup_steps=2000, ema_decay=0.9995),
+        parallel="ddp",
+        epochs=32,
+        validate_every=1000,
+        checkpoint_every=1000,
+    )
+
+
+def base_combined() -> TrainConfig:
+    """Return `base` with all objectives."""
+    return _varied(base(), "base-combined", objective=ObjectiveConfig(name="combined"))
+
+
+def large() -> TrainConfig:
+    """Return `base` with a larger model, its weights split over processes.
+
+    The schedule is warm-up, stable, decay, so that a run can be made longer from where it was
+    stable.
+    """
+    optim = OptimConfig(lr=3e-4, warmup_steps=4000, ema_decay=0.9998, schedule="wsd")
+    return _varied(
+        base(),
+        "large",
+        model=SIZES["large"],
+        optim=optim,
+        parallel="fsdp2",
+        gradient_checkpointing=True,
+    )
+
+
+def large_combined() -> TrainConfig:
+    """Return `large` with all objectives."""
+    return _varied(large(), "large-combined", objective=ObjectiveConfig(name="combined"))
+
+
+def _varied(recipe: TrainConfig, name: str, **changes: Any) -> TrainConfig:
+    """Return a recipe with another name and what else changes."""
+    return TrainConfig.model_validate(dict(recipe) | {"recipe": name} | changes)

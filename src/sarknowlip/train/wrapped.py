@@ -111,7 +111,7 @@ class Wrapped:
 
     def weights(self) -> dict[str, Any]:
         """Return all weights and buffers by name, whole, on the CPU; empty but in process 0."""
-        found = get_model_state_dict(self.module, options=_whole())
+        found: dict[str, Any] = get_model_state_dict(self.module, options=_whole())
         return {name: value.clone() for name, value in found.items()}  # on a CPU it is no copy
 
     def optimizer_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
