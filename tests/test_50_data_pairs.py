@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from itertools import permutations
 from pathlib import Path
@@ -32,6 +33,7 @@ from sarknowlip.data.captions import (
 )
 from sarknowlip.data.loader import Collate, EpochBatches, train_loader, whole_loader
 from sarknowlip.data.pairs import WHOLE, PairDataset, Visit
+from sarknowlip.data.shards import build_shards
 from sarknowlip.models.processing import ProcessorConfig, SarProcessor
 from sarknowlip.models.tokenizer import train_tokenizer
 
@@ -240,12 +242,15 @@ def test_epochs_and_seeds_differ_in_order() -> None:
 
 
 @pytest.mark.slow
-def test_batches_do_not_depend_on_the_number_of_workers(
-    corpus: Path, processor: SarProcessor
+def test_batches_depend_neither_on_workers_nor_on_shards(
+    corpus: Path, processor: SarProcessor, tmp_path: Path
 ) -> None:
-    pairs = PairDataset(corpus, "train", seed=5, augment=AugmentConfig(smallest_crop=0.5))
+    root = Path(shutil.copytree(corpus, tmp_path / "corpus"))
+    build_shards(root)
+    augment = AugmentConfig(smallest_crop=0.5, turn=0.5, multilook=2, speckle=0.5)
     runs = []
-    for workers in (0, 1, 2):
+    for workers, shards in ((0, False), (0, True), (2, True)):
+        pairs = PairDataset(root, "train", seed=5, augment=augment, shards=shards)
         order = EpochBatches(len(pairs), 4, seed=5, start=2, stop=8)
         runs.append(list(train_loader(pairs, processor, order, workers)))
     for batches in runs[1:]:
