@@ -32,7 +32,7 @@ from sarknowlip.data.pairs import PairDataset
 from sarknowlip.models.model import SarKnowLIP
 from sarknowlip.models.processing import SarProcessor
 from sarknowlip.train import checkpoint as checkpoint_module
-from sarknowlip.train.checkpoint import checkpoints
+from sarknowlip.train.checkpoint import checkpoints, load_checkpoint
 from sarknowlip.train.config import DataConfig
 from sarknowlip.train.loop import DivergedError, train
 from sarknowlip.train.meter import read_log
@@ -344,3 +344,47 @@ def test_the_model_overfits_a_handful(tmp_path: Path) -> None:
     made = model(**batch.images, **batch.texts)
     similar = made.image_embeds @ made.text_embeds.T
     assert similar.argmax(dim=1).tolist() == similar.argmax(dim=0).tolist() == list(range(8))
+
+
+def test_the_average_is_the_model(corpus: Path, tmp_path: Path) -> None:
+    run_job(corpus, str(tmp_path), ["steps=6", "optim.ema_decay=0.9", "optim.warmup_steps=0"])
+    _, state = load_checkpoint(checkpoints(tmp_path / "checkpoints")[-1])
+    saved = load_file(tmp_path / "model" / "model.safetensors")
+    assert all(torch.equal(saved[name], state["ema"][f"model.{name}"]) for name in saved)
+    trained = [name for name in saved if name.startswith("image.blocks.")]
+    assert trained
+    assert not any(torch.equal(saved[name], state["weights"][f"model.{name}"]) for name in trained)
+
+
+def test_recomputing_changes_no_result_and_event_files_follow_the_log(
+    corpus: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    settings = ["steps=4", "objective.name=combined", "objective.masked.target=db"]
+    run_job(corpus, str(tmp_path / "kept"), settings)
+    again = [*settings, "gradient_checkpointing=true", "tensorboard=true"]
+    run_job(corpus, str(tmp_path / "again"), again)
+    for mine, theirs in zip(curve(tmp_path / "kept"), curve(tmp_path / "again"), strict=True):
+        assert mine[:2] == theirs[:2]
+        assert mine[2] == pytest.approx(theirs[2], rel=1e-5)
+    events = EventAccumulator(str(tmp_path / "again" / "tensorboard"))
+    events.Reload()
+    shown = [(e.step, pytest.approx(e.value, rel=1e-6)) for e in events.Scalars("loss")]
+    logged = [
+        (line["step"], line["loss"])
+        for line in read_log(tmp_path / "again" / "log.jsonl")
+        if "loss" in line
+    ]
+    assert logged == shown
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a C++ compiler")
+def test_compiled_blocks_compute_the_same(corpus: Path, tmp_path: Path) -> None:
+    for name, compiled in (("eager", "false"), ("compiled", "true")):
+        run_job(corpus, str(tmp_path / name), ["steps=3", f"compile={compiled}"])
+    for mine, theirs in zip(curve(tmp_path / "eager"), curve(tmp_path / "compiled"), strict=True):
+        assert mine[:2] == theirs[:2]
+        assert mine[2] == pytest.approx(theirs[2], rel=1e-3, abs=1e-4), mine[:2]
