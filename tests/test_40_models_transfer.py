@@ -82,6 +82,7 @@ SOURCES: dict[str, tuple[Callable[[], Any], Tokens]] = {
     "siglip": (lambda: build("SiglipVision"), after(0)),
     "siglip2-naflex": (lambda: build("Siglip2Vision", num_patches=SIDE**2), naflex_tokens),
     "vit": (lambda: build("ViT"), after(1)),
+    "vit-eps": (lambda: build("ViT", layer_norm_eps=0.05), after(1)),
     "vit-no-bias": (lambda: build("ViT", qkv_bias=False), after(1)),
     "mae": (lambda: build("ViTMAE", mask_ratio=0.0), mae_tokens),
     "dinov2": (lambda: build("Dinov2"), after(1)),
@@ -123,6 +124,17 @@ def test_patches_in_any_order(source: tuple[Any, Tokens, Path]) -> None:
     whole = tokens_of(model, grey())
     expected = whole.gather(1, order.unsqueeze(-1).expand(-1, -1, WIDTH))
     torch.testing.assert_close(tokens_of(model, grey(), order), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_one_graph(source: tuple[Any, Tokens, Path]) -> None:
+    torch._dynamo.reset()
+    model = started(source[2])
+    keep = torch.stack([torch.randperm(SIDE**2)[:6], torch.randperm(SIDE**2)[:6]])
+    ids, gsd = torch.ones(2, 1, dtype=torch.int64), torch.tensor([10.0, 3.0])
+    whole = torch.compile(model.image, fullgraph=True, backend="eager")
+    with torch.no_grad():
+        expected = model.image(grey(), ids, gsd, None, keep)
+        assert torch.equal(whole(grey(), ids, gsd, None, keep), expected)
 
 
 def test_gradients_reach_all_that_starts_without_effect(source: tuple[Any, Tokens, Path]) -> None:
@@ -277,7 +289,7 @@ def refusals(folder: Path) -> dict[str, tuple[Path, str]]:
     script = folder / "script.pt"
     torch.jit.save(torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)), script)
     harm = folder / "harm.pth"
-    harm.write_bytes(pickle.dumps({"model": print}))
+    harm.write_bytes(pickle.dumps({"model": print}, protocol=2))
     broken = file("broken.pth", {"a": torch.zeros(999)})
     broken.write_bytes(broken.read_bytes()[:300])
     wide = saved(build("ViT", intermediate_size=2 * WIDTH), folder / "wide")
