@@ -45,7 +45,8 @@ from sarknowlip.simulate.city import SimulationConfig, simulate
 from sarknowlip.simulate.scatter.conditions import Conditions
 from sarknowlip.simulate.world.config import WorldConfig
 from sarknowlip.train.config import MIN_BATCH, TrainConfig
-from sarknowlip.train.loop import LOG, TrainReport, train
+from sarknowlip.train.folder import LOG, TrainReport
+from sarknowlip.train.loop import train
 from sarknowlip.train.recipes import RECIPES
 
 _LOG = logging.getLogger(__name__)
