@@ -382,7 +382,10 @@ def test_recomputing_changes_no_result_and_event_files_follow_the_log(
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a C++ compiler")
-def test_compiled_blocks_compute_the_same(corpus: Path, tmp_path: Path) -> None:
+def test_compiled_blocks_compute_the_same(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
     for name, compiled in (("eager", "false"), ("compiled", "true")):
         run_job(corpus, str(tmp_path / name), ["steps=3", f"compile={compiled}"])
     for mine, theirs in zip(curve(tmp_path / "eager"), curve(tmp_path / "compiled"), strict=True):
