@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sarknowlip.models.config import ModelSize
 from sarknowlip.models.model import SarKnowLIP, without_bars
@@ -39,17 +39,6 @@ SHAPES: dict[str, Any] = {
 """Of `transformers`' configurations."""
 
 
-class NoGeo(nn.Module):
-    """In place of geographic tokens, which no public encoder has."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.width = width
-
-    def forward(self, geo_B8: Tensor) -> Tensor:
-        return geo_B8.new_zeros(geo_B8.shape[0], 0, self.width)
-
-
 def shaken(model: Any, spread: float = 0.2) -> Any:
     """Give every weight, also biases, norms and tokens, a value of its own."""
     generator = torch.Generator().manual_seed(0)
@@ -78,10 +67,8 @@ def started(path: Path, size: ModelSize = SIZE, seed: int = 5) -> SarKnowLIP:
 
 
 def our_tokens(path: Path, pixels: Tensor, size: ModelSize = SIZE) -> Tensor:
-    """Return the tokens of a model that starts from a checkpoint, without geography."""
-    model = started(path, size)
-    model.image.geo = NoGeo(size.image_width)
-    return tokens_of(model, pixels)
+    """Return the tokens of a model that starts from a checkpoint."""
+    return tokens_of(started(path, size), pixels)
 
 
 def tokens_of(model: SarKnowLIP, pixels: Tensor, keep: Tensor | None = None) -> Tensor:

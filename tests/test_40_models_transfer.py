@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from sarknowlip.core.errors import SarKnowlipError
 from sarknowlip.models.config import ImageStyle, ModelSize
+from sarknowlip.models.geo import geo_features
 from sarknowlip.models.model import SarKnowLIP, without_bars
 from sarknowlip.models.transfer.files import known_checkpoints
 from sarknowlip.models.transfer.layouts import layouts
@@ -29,7 +31,6 @@ from small_towers import (
     SIDE,
     SIZE,
     WIDTH,
-    NoGeo,
     coloured,
     grey,
     our_tokens,
@@ -157,13 +158,14 @@ def test_two_channels_act_as_their_mean(tmp_path: Path) -> None:
 
 
 @torch.no_grad()
-def test_geographic_tokens_change_tokens_and_are_told(tmp_path: Path) -> None:
-    folder = saved(build("ViT"), tmp_path)
-    model = started(folder)
-    with_geo = tokens_of(model, grey())
-    model.image.geo = NoGeo(WIDTH)
-    assert not torch.allclose(tokens_of(model, grey()), with_geo, atol=1e-3)
-    assert "geographic tokens" in from_checkpoint(folder, SIZE).report.random
+def test_geography_starts_without_effect_and_can_get_one(tmp_path: Path) -> None:
+    model = started(saved(build("ViT"), tmp_path))
+    ids, gsd = torch.ones(2, 1, dtype=torch.int64), torch.tensor([10.0, 3.0])
+    geo = torch.from_numpy(np.stack([geo_features(lonlat=(12.0, 41.0), side="left")] * 2))
+    without = model.image_tokens(grey(), ids, gsd)
+    assert torch.equal(model.image_tokens(grey(), ids, gsd, geo), without)
+    torch.nn.init.normal_(model.image.geo_added.weight)
+    assert not torch.allclose(model.image_tokens(grey(), ids, gsd, geo), without, atol=1e-3)
 
 
 @pytest.mark.parametrize("kind", ["CLIP", "Siglip"])
@@ -235,7 +237,7 @@ def test_report(tmp_path: Path) -> None:
     assert report.numbers == sum(v.numel() for v in whole.values())
     assert report.numbers - report.numbers_taken == whole["embeddings.mask_token"].numel()
     assert "\n" not in report.line()
-    for told in ("DINOv2", "summed", "geographic tokens", "embeddings (1)"):
+    for told in ("DINOv2", "summed", "geography", "embeddings (1)"):
         assert told in report.line()
     assert transfer.size.image_style == ImageStyle(
         activation="gelu",
@@ -243,6 +245,7 @@ def test_report(tmp_path: Path) -> None:
         positions="learned",
         patch_path="residual",
         extra_tokens=5,
+        geo="added",
     )
 
 

@@ -30,6 +30,8 @@ class ImageStyle(Config):
         extra_tokens: Learned tokens that take part in attention and are not returned: class token
             and registers (Darcet et al. 2024).
         first_norm: Layer norm before the first block, as in CLIP.
+        geo: What becomes of geographic tokens: "tokens" take part in attention; of "added" ones a
+            map of their mean is added to the tokens of patches, which can start without effect.
     """
 
     activation: Literal["gelu", "quick_gelu", "gelu_pytorch_tanh"] = "gelu"
@@ -39,6 +41,7 @@ class ImageStyle(Config):
     patch_path: Literal["gelu", "residual"] = "gelu"
     extra_tokens: Annotated[int, Field(ge=0)] = 0
     first_norm: bool = False
+    geo: Literal["tokens", "added"] = "tokens"
 
 
 class ModelSize(Config):

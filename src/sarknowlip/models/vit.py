@@ -12,7 +12,7 @@ image only the patches kept are encoded, as in MAE (He et al. 2022).
 
 `config.ImageStyle` makes the encoder compute what those of other families do, so that it can start
 from their weights: learned or rotary positions, class token and registers, a norm before the first
-block, another activation, and a patch path with a linear part.
+block, another activation, a patch path with a linear part, and geography that is added.
 
 Shapes: B batch, C channels, Y × X pixels, L patches, K patches kept, P pixels of a patch, D width,
 E = 2 D, G features, H width of a head, T tokens before those of patches.
@@ -130,6 +130,7 @@ class ImageEncoder(nn.Module):
             nn.Linear(2 * GSD_FEATURES, width), nn.GELU(), ScaledLinear(width, width, GSD_GAIN)
         )
         self.geo = GeoTokens(width, config.geo_dropout)
+        self.geo_added = ScaledLinear(width, width, GSD_GAIN) if style.geo == "added" else None
         self.extra = nn.Embedding(style.extra_tokens, width) if style.extra_tokens else None
         self.first_norm = nn.LayerNorm(width, eps=style.norm_eps) if style.first_norm else None
         self.blocks = nn.ModuleList(
@@ -176,7 +177,15 @@ class ImageEncoder(nn.Module):
         if position_LD is not None:
             x_BLD = x_BLD + (position_LD if keep_BK is None else position_LD[keep_BK])
         x_BLD = x_BLD + self.gsd(self._gsd_features(gsd_B)).unsqueeze(1)
-        first_BTD = self._first_tokens(gsd_B, geo_B8).to(x_BLD.dtype)
+        if geo_B8 is None:
+            geo_B8 = gsd_B.new_full((gsd_B.shape[0], GEO_FEATURES), math.nan, dtype=torch.float32)
+        first_BTD = self.geo(geo_B8).to(x_BLD.dtype)
+        if self.geo_added is not None:
+            x_BLD = x_BLD + self.geo_added(first_BTD.mean(dim=1, keepdim=True))
+            first_BTD = first_BTD[:, :0]
+        if self.extra is not None:
+            extra_BTD = self.extra.weight.to(x_BLD.dtype).expand(x_BLD.shape[0], -1, -1)
+            first_BTD = torch.cat([extra_BTD, first_BTD], dim=1)
         x_BLD = torch.cat([first_BTD, x_BLD], dim=1)
         if self.first_norm is not None:
             x_BLD = self.first_norm(x_BLD)
@@ -185,15 +194,6 @@ class ImageEncoder(nn.Module):
             x_BLD = block(x_BLD) if turns is None else block(x_BLD, turns=turns)
         patches_BKD: Tensor = self.norm(x_BLD[:, first_BTD.shape[1] :])
         return patches_BKD
-
-    def _first_tokens(self, gsd_B: Tensor, geo_B8: Tensor | None) -> Tensor:
-        """Return the tokens (B, T, D) before those of patches."""
-        if geo_B8 is None:
-            geo_B8 = gsd_B.new_full((gsd_B.shape[0], GEO_FEATURES), math.nan, dtype=torch.float32)
-        geo_BTD: Tensor = self.geo(geo_B8)
-        if self.extra is None:
-            return geo_BTD
-        return torch.cat([self.extra.weight.expand(geo_BTD.shape[0], -1, -1), geo_BTD], dim=1)
 
     def _turns(
         self, before: int, keep_BK: Tensor | None, device: torch.device

@@ -124,11 +124,11 @@ def take_blocks(found: Found, width: int, parts: Parts) -> None:
     scaled = keyless = False
     for number in range(found.depth):
         own = f"blocks.{number}."
-        for ours, theirs in (("norm_attention", "norm_attention"), ("norm_mlp", "norm_mlp")):
+        for name in ("norm_attention", "norm_mlp"):
             for kind in ("weight", "bias"):
-                what = f"{kind} of {theirs} in block {number}"
-                value = found.required(found.block(number, theirs, kind), what)
-                parts.weights[f"{own}{ours}.{kind}"] = value
+                what = f"{kind} of {name} in block {number}"
+                value = found.required(found.block(number, name, kind), what)
+                parts.weights[f"{own}{name}.{kind}"] = value
         weight, bias, keyless = _qkv(found, number, width)
         parts.weights |= {f"{own}qkv.weight": weight, f"{own}qkv.bias": bias}
         for ours, theirs, scale in (
@@ -160,13 +160,15 @@ def start_neutral(size: ModelSize, channels: dict[str, int], parts: Parts) -> No
     width = size.image_width
     for name, rows in channels.items():
         parts.weights[f"patches.channel.{name}.weight"] = torch.zeros(rows, 2 * width)
-    for name in ("patches.mix", "gsd.2"):
+    parts.style["geo"] = "added"
+    for name in ("patches.mix", "gsd.2", "geo_added"):
         parts.weights[f"{name}.weight"] = torch.zeros(width, width)
         parts.weights[f"{name}.bias"] = torch.zeros(width)
     parts.neutral += [
         "factors and shifts of channels",
         "nonlinear patch path",
         "ground sample distance",
+        "geography",
     ]
 
 

@@ -2,10 +2,9 @@
 
 The encoder takes the style of the source (`config.ImageStyle`), so that it computes what the source
 does on a grey image: class token and registers become extra tokens, LayerScale is folded into the
-map before it, kernels of colours are added up. What only we have starts without effect (ground
-sample distance, factors and shifts of channels, the nonlinear patch path), except geographic
-tokens, which start at random and take part in attention. The pooling and projection of the source
-are not taken: ours reads the mean of patches.
+map before it, kernels of colours are added up. What only we have starts without effect: ground
+sample distance, geography, factors and shifts of channels, the nonlinear patch path. The pooling
+and projection of the source are not taken: ours reads the mean of patches.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from sarknowlip.models.transfer.style import Told, told_by
 IMAGE = "image."
 """Prefix of the image encoder's weights in the model."""
 CHANNELS = {"polarization": len(POLARIZATIONS), "band": len(BANDS)}
-RANDOM = ("geographic tokens", "first layer of ground sample distance", "all but the image encoder")
+RANDOM = ("what lies before maps without effect", "all but the image encoder")
 
 
 @dataclass(frozen=True)
