@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +113,16 @@ def scene(folder: Path) -> Scene:
 @pytest.fixture(scope="module")
 def inland(folder: Path) -> Scene:
     return Scene(tile(1000, 1000, 60), TruthWorld.read(folder))
+
+
+def test_a_judged_scene_is_let_go(folder: Path) -> None:
+    scene = Scene(tile(400, 400, 120), TruthWorld.read(folder))
+    assert scene.regions_of("port") == scene.regions_of("port")
+    assert scene.ninth("upper left").area > 0
+    kept = weakref.ref(scene)
+    del scene
+    gc.collect()
+    assert kept() is None, "memory would grow with every tile"
 
 
 def claim(predicate: str, **arguments: Any) -> Claim:

@@ -110,15 +110,21 @@ class Scene:
             int(np.ceil((east - west) / self.cell)),
         )
         self._affine = Affine(self.cell, 0.0, west, 0.0, -self.cell, north)
+        self._ninths: dict[str, BaseGeometry] = {}
+        self._pieces_of: dict[str, list[Thing]] = {}
 
     def point(self, place: Place) -> shapely.Point:
         """Return a column and row of the tile as a point on the ground."""
         across, down = ~self._to_pixel @ place
         return shapely.Point(self._to_tile.transform(across, down, direction="INVERSE"))
 
-    @functools.cache  # noqa: B019 (a scene is short-lived)
     def ninth(self, part: str) -> BaseGeometry:
         """Return a ninth of the tile and a pixel around it, UTM metres; empty of another word."""
+        if part not in self._ninths:
+            self._ninths[part] = self._ninth(part)
+        return self._ninths[part]
+
+    def _ninth(self, part: str) -> BaseGeometry:
         rows, columns = self.record.projection.shape
         down, _, across = part.replace("centre", "middle centre", part == "centre").partition(" ")
         names = ("upper", "middle", "lower"), ("left", "centre", "right")
@@ -243,12 +249,16 @@ class Scene:
         along = np.radians(bearing)
         return np.asarray((east * np.sin(along) - south * np.cos(along))[chosen])
 
-    @functools.cache  # noqa: B019 (a scene is short-lived)
     def regions_of(self, function: str) -> list[Thing]:
         """Return the connected pieces of a function, in each way of reading and painting.
 
         Gaps of up to two pixels of the tile are also read as closed.
         """
+        if function not in self._pieces_of:
+            self._pieces_of[function] = self._regions_of(function)
+        return self._pieces_of[function]
+
+    def _regions_of(self, function: str) -> list[Thing]:
         found = []
         seen: set[bytes] = set()
         for mask in self.masks(function):

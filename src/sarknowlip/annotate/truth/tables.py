@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from pathlib import Path
 from typing import Any
 
 import geopandas
@@ -36,6 +35,7 @@ class Tables:
 
     def __init__(self, world: TruthWorld) -> None:
         self.world = world
+        self._rasters: dict[str, tuple[Floats, Affine]] = {}
 
     @functools.cached_property
     def _regions(self) -> tuple[Any, shapely.STRtree]:
@@ -82,14 +82,15 @@ class Tables:
         )
         return values, affine, np.asarray(chosen)
 
-    @functools.cache  # noqa: B019 (as many as `HELD` live at a time)
     def _raster(self, name: str) -> tuple[Floats, Affine]:
-        path: Path = self.world.folder / name
-        try:
-            with rasterio.open(path) as source:
-                return source.read(1).astype(np.float64), source.transform
-        except (RasterioError, ValueError) as error:
-            raise SarKnowlipError(f"cannot read {path}: {error}", REMEDY) from error
+        if name not in self._rasters:
+            path = self.world.folder / name
+            try:
+                with rasterio.open(path) as source:
+                    self._rasters[name] = source.read(1).astype(np.float64), source.transform
+            except (RasterioError, ValueError) as error:
+                raise SarKnowlipError(f"cannot read {path}: {error}", REMEDY) from error
+        return self._rasters[name]
 
     def _read(self, name: str) -> Any:
         path = self.world.folder / f"{name}.parquet"
