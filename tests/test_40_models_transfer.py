@@ -326,7 +326,7 @@ def refusals(folder: Path) -> dict[str, tuple[Path, str]]:
         "twice": (folder / "twice.safetensors", "holds 2 image encoders: one"),
         "holed": (folder / "holed.safetensors", "lacks blocks"),
         "oblong": (folder / "oblong.safetensors", "has 13 positions"),
-        "normed": (folder / "normed.safetensors", "q_norm.weight, for which our blocks"),
+        "normed": (folder / "normed.safetensors", "q_norm.weight, for which our encoder"),
     }
 
 

@@ -350,6 +350,42 @@ def test_architectures_of_the_real_timm(architecture: str, before: int, tmp_path
     close(tmp_path, theirs)
 
 
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        "beit_base_patch16_224",
+        "beitv2_base_patch16_224",
+        "eva02_tiny_patch14_224",
+        "vit_base_patch16_xp_224",
+        "vit_base_patch16_rope_224",
+        "vit_base_patch16_rope_ape_224",
+        "vit_base_patch16_rope_mixed_224",
+        "vit_base_patch16_rope_reg1_gap_256",
+        "vit_pe_core_tiny_patch16_384",
+        "vit_small_plus_patch16_dinov3",
+        "vit_giant_patch14_reg4_dinov2",
+        "vit_pe_spatial_tiny_patch16_512",
+        "vit_base_patch16_rpn_224",
+        "vit_tiny_r_s16_p8_224",
+        "vit_pe_lang_large_patch14_448",
+        "eva_giant_patch14_clip_224",
+        "eva02_large_patch14_clip_336",
+        "vit_so400m_patch14_siglip_224",
+    ],
+)
+def test_other_encoders_of_the_real_timm_are_refused(architecture: str, tmp_path: Path) -> None:
+    timm = library_or_skip("timm")
+    model = timm.create_model(architecture, depth=1, img_size=224)
+    torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": architecture}))
+    shapes = {"image_depth": 1, "image_width": model.embed_dim, "image_heads": 1}
+    size = SIZE.model_copy(update=shapes)
+    with pytest.raises(SarKnowlipError) as told:
+        from_checkpoint(tmp_path, size)
+    assert "\n" not in str(told.value)
+    assert "image_" not in str(told.value)
+
+
 TEXT = {"layers": 1, "width": 8, "heads": 2, "vocab_size": 20, "context_length": 4}
 
 

@@ -17,6 +17,9 @@ from sarknowlip.core.config import Config
 from sarknowlip.core.errors import ConfigError
 from sarknowlip.models.transfer.files import Checkpoint
 
+STEM = "patch_embed."
+"""Where timm keeps what lies before blocks; hybrids have a convolutional network there."""
+
 
 class LayoutStyle(Config):
     """What code that goes with a layout computes.
@@ -135,16 +138,16 @@ class Found:
         """Return what was not taken, as first parts of keys and how many tensors they have.
 
         Raises:
-            ConfigError: It lies in blocks, which would then compute something else.
+            ConfigError: It lies in blocks or before them, and ours would compute something else.
         """
         count: dict[str, int] = {}
         left = [key for key in self._own if key not in self._used]
         for key in left:
-            if key.startswith(self.layout.blocks):
+            if key.startswith((self.layout.blocks, STEM)):
                 raise ConfigError(
-                    f"{self.checkpoint.path} ({self.layout.title}) has {key}, for which our blocks"
-                    " have no place",
-                    "take a model with plain attention and MLP; see docs/transfer.md",
+                    f"{self.checkpoint.path} ({self.layout.title}) has {key}, for which our encoder"
+                    " has no place",
+                    "take a model with plain patches, attention and MLP; see docs/transfer.md",
                 )
         for key in [*left, *self._others]:
             group = key.split(".")[0]

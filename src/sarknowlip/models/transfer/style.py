@@ -26,6 +26,8 @@ TANH_IN_TIMM = re.compile(
     r"vit_(base_patch32|so400m_patch16|giantopt_patch16)_siglip_|vit_large_patch16_siglip_(gap_)?512"
 )
 """Architectures to which timm 1.0 gives the tanh approximation of GELU."""
+OTHER_IN_TIMM = re.compile(r"rope|_pe_|_rpn_")
+"""Architectures whose weights look like those of a plain ViT and that compute something else."""
 OPEN_CLIP_HEAD_WIDTH = 64
 
 
@@ -61,9 +63,9 @@ def told_by(found: Found) -> Told:
     if found.name.startswith("transformers-"):
         values = _transformers(found, config)
     elif "model_cfg" in config:
-        values = _open_clip(config["model_cfg"])
+        values = _open_clip(found, config["model_cfg"])
     elif "architecture" in config:
-        values = _timm(str(config["architecture"]))
+        values = _timm(found, str(config["architecture"]))
     activation = values.get("activation", usual.activation)
     if activation is not None and activation not in ACTIVATIONS:
         raise ConfigError(
@@ -101,10 +103,10 @@ def _transformers(found: Found, config: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _open_clip(config: dict[str, Any]) -> dict[str, Any]:
+def _open_clip(found: Found, config: dict[str, Any]) -> dict[str, Any]:
     vision = config["vision_cfg"]
     if "timm_model_name" in vision:
-        return _timm(vision["timm_model_name"])
+        return _timm(found, vision["timm_model_name"])
     values: dict[str, Any] = {
         "activation": "quick_gelu" if config.get("quick_gelu") else "gelu",
         "heads": vision["width"] // vision.get("head_width", OPEN_CLIP_HEAD_WIDTH),
@@ -116,7 +118,12 @@ def _open_clip(config: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _timm(architecture: str) -> dict[str, Any]:
+def _timm(found: Found, architecture: str) -> dict[str, Any]:
+    if OTHER_IN_TIMM.search(architecture):
+        raise ConfigError(
+            f"{found.checkpoint.path} is a {architecture}, whose blocks are of another kind",
+            "see docs/transfer.md",
+        )
     if "quickgelu" in architecture:
         return {"activation": "quick_gelu"}
     tanh = TANH_IN_TIMM.match(architecture)

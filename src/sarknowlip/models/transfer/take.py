@@ -194,21 +194,20 @@ def _before(found: Found, count: int, options: list[int]) -> int:
 
 
 def _qkv(found: Found, number: int, width: int) -> tuple[Tensor, Tensor, bool]:
-    """Return weight and bias of the joint map, and whether the bias of keys is zero."""
+    """Return weight and bias of the joint map, and whether keys had no bias of their own."""
     whole = found.block(number, "qkv", "weight")
     if whole is None:
         maps = [_linear(found, number, name) for name in ("q", "k", "v")]
         whole, bias = (torch.cat(parts) for parts in zip(*maps, strict=True))
-    else:
-        given = found.block(number, "qkv", "bias")
-        bias = torch.zeros(3 * width) if given is None else given
-        q_bias, v_bias = (found.block(number, name) for name in ("q_bias", "v_bias"))
-        if q_bias is not None and v_bias is not None:
-            bias = torch.cat([q_bias, torch.zeros(width), v_bias])
-        mask = found.block(number, "qkv_mask")
-        if mask is not None:  # 0 for keys; what lies under it may be anything, even NaN
-            bias = torch.where(mask == 0, 0.0, bias)
-    return whole, bias, not bool(bias[width : 2 * width].any())
+        return whole, bias, found.block(number, "k", "bias") is None
+    given, mask = found.block(number, "qkv", "bias"), found.block(number, "qkv_mask")
+    q_bias, v_bias = (found.block(number, name) for name in ("q_bias", "v_bias"))
+    if q_bias is not None and v_bias is not None:
+        return whole, torch.cat([q_bias, torch.zeros(width), v_bias]), True
+    bias = torch.zeros(3 * width) if given is None else given
+    if mask is not None:  # 0 for keys; what lies under it may be anything, even NaN
+        bias = torch.where(mask == 0, 0.0, bias)
+    return whole, bias, given is None or mask is not None
 
 
 def _linear(found: Found, number: int, name: str) -> tuple[Tensor, Tensor]:

@@ -92,6 +92,7 @@ def from_checkpoint(path: str | Path, size: ModelSize) -> Transfer:
 def _require_fit(found: Found, told: Told, size: ModelSize) -> None:
     width = len(found.required(found.block(0, "norm_attention", "weight"), "norm before attention"))
     hidden = len(found.required(found.block(0, "up", "weight"), "MLP of two maps"))
+    back = found.required(found.block(0, "down", "weight"), "MLP of two maps").shape[1]
     file = found.checkpoint.path
     for name, theirs, ours in (
         ("image_width", width, size.image_width),
@@ -103,9 +104,10 @@ def _require_fit(found: Found, told: Told, size: ModelSize) -> None:
                 f"{file} has {name}={theirs}, the model has {ours}",
                 f"set model.{name}={theirs}, or take a checkpoint that fits",
             )
-    if hidden != 4 * width:
+    if hidden != 4 * width or back != hidden:
+        kind = f"{hidden} wide" if back == hidden else f"gated, {hidden} to {back} wide"
         raise ConfigError(
-            f"{file} has an MLP {hidden} wide, the model one of {4 * width}",
+            f"{file} has an MLP {kind}, the model one of {4 * width}",
             "take a checkpoint whose MLP is four times as wide as its tokens",
         )
 
