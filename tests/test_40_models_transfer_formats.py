@@ -438,3 +438,36 @@ def test_resampling_is_that_of_the_real_timm() -> None:
     theirs = layers.resample_patch_embed(kernel, [16, 16])
     ours = resized_kernel(kernel[:, 0], 16)
     torch.testing.assert_close(ours, theirs[:, 0], atol=1e-4, rtol=1e-4)
+
+
+FAMILIES = ("aimv2", "beit", "deit", "eva", "flexivit", "test_vit", "vit")
+
+
+@pytest.mark.slow
+def test_every_encoder_of_the_real_timm_that_is_taken(tmp_path: Path) -> None:
+    """What is not refused gives timm's tokens, or, without a last norm, those after a plain one."""
+    timm = library_or_skip("timm")
+    changes = {"embed_dim": WIDTH, "depth": DEPTH, "num_heads": HEADS, "mlp_ratio": 4.0}
+    changes |= {"img_size": PIXELS, "patch_size": PATCH}
+    taken = 0
+    for name in timm.list_models():
+        if not name.startswith(FAMILIES):
+            continue
+        try:
+            model = shaken(timm.create_model(name, **changes))
+        except (TypeError, ValueError, AssertionError, AttributeError, RuntimeError):
+            continue  # cannot be made small
+        torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
+        (tmp_path / "config.json").write_text(json.dumps({"architecture": name}))
+        try:
+            ours = our_tokens(tmp_path, grey())
+        except SarKnowlipError:
+            continue
+        with torch.no_grad():
+            theirs = model.forward_features(coloured(grey()))[:, -(SIDE**2) :]
+        if "norm.weight" not in model.state_dict():
+            theirs = torch.nn.functional.layer_norm(theirs, (WIDTH,), eps=1e-6)
+        difference = (ours - theirs).abs().max()
+        assert difference < TOLERANCE, f"{name}: {difference}"
+        taken += 1
+    assert taken > 100
