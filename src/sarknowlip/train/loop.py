@@ -27,6 +27,7 @@ from sarknowlip.data.loader import Batch
 from sarknowlip.train import folder
 from sarknowlip.train.board import Board, require_board
 from sarknowlip.train.checkpoint import checkpoints, load_checkpoint, save_checkpoint
+from sarknowlip.train.compiled import compile_blocks
 from sarknowlip.train.config import TrainConfig
 from sarknowlip.train.distributed import Ranks, processes
 from sarknowlip.train.ema import Ema
@@ -38,7 +39,7 @@ from sarknowlip.train.optim import learning_rate, make_optimizer
 from sarknowlip.train.readings import Readings
 from sarknowlip.train.step import chance, require_precision
 from sarknowlip.train.task import PairTask, Task, data_identity, with_annotation
-from sarknowlip.train.wrapped import Wrapped, blocks
+from sarknowlip.train.wrapped import Wrapped
 
 STOP, DUE = "_stop", "_due"
 """Names of what processes tell each other beside the numbers of a step."""
@@ -142,8 +143,7 @@ class _Run:
         if config.gradient_checkpointing:
             task.save_memory()
         if config.compile:
-            for block in blocks(task.module):
-                block.compile()
+            compile_blocks(task.module)
         self.wrapped = Wrapped(task.module, config.parallel, ranks, trial.some_unused)
         self.optimizer = make_optimizer(task.module, config.optim)
         decay = config.optim.ema_decay
