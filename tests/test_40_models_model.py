@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import AutoModel
 
+import sarknowlip.models.auto  # noqa: F401
 from data.bench.make import SIZE
 from sarknowlip.core.errors import ConfigError
 from sarknowlip.models.channels import CHANNELS

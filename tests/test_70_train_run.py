@@ -71,6 +71,7 @@ def test_a_run_leaves_what_it_should(corpus: Path, whole: Path) -> None:
         "model.safetensors",
         "sarknowlip_processor.json",
         "tokenizer.json",
+        "tokenizer_config.json",
     }
     assert [path.name for path in checkpoints(whole / "checkpoints")] == [
         "step-00000028",

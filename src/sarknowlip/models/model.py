@@ -26,7 +26,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import AutoConfig, AutoModel, PreTrainedModel
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils import logging as transformers_logging
 from transformers.utils.generic import ModelOutput
 
@@ -180,6 +181,37 @@ class SarKnowLIP(PreTrainedModel):  # type: ignore[no-untyped-call]
     def encode_text(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Return texts as unit vectors (B, E); arguments as in `text_tokens`."""
         return self.project_text(self.text_tokens(input_ids, attention_mask), attention_mask)
+
+    def get_image_features(
+        self,
+        pixel_values: Tensor,
+        channel_ids: Tensor,
+        gsd_m: Tensor,
+        geo: Tensor | None = None,
+    ) -> BaseModelOutputWithPooling:
+        """Return tokens and joint vectors of images in the form of `CLIPModel` of `transformers`.
+
+        Unlike there, `pooler_output` (B, E) has unit length; it is what `encode_image` returns.
+        `last_hidden_state` (B, L, D_image) is what `image_tokens` returns, and takes its arguments.
+        """
+        tokens_BLD = self.image_tokens(pixel_values, channel_ids, gsd_m, geo)
+        return BaseModelOutputWithPooling(
+            last_hidden_state=tokens_BLD, pooler_output=self.project_image(tokens_BLD)
+        )
+
+    def get_text_features(
+        self, input_ids: Tensor, attention_mask: Tensor
+    ) -> BaseModelOutputWithPooling:
+        """Return tokens and joint vectors of texts in the form of `CLIPModel` of `transformers`.
+
+        Unlike there, `pooler_output` (B, E) has unit length; it is what `encode_text` returns.
+        `last_hidden_state` (B, L, D_text) is what `text_tokens` returns, and takes its arguments.
+        """
+        tokens_BLD = self.text_tokens(input_ids, attention_mask)
+        return BaseModelOutputWithPooling(
+            last_hidden_state=tokens_BLD,
+            pooler_output=self.project_text(tokens_BLD, attention_mask),
+        )
 
     def match(self, tokens_BLD: Tensor, attention_mask: Tensor, image_BKD: Tensor) -> Tensor:
         """Return the logit (B,) that text and image belong together.
@@ -376,7 +408,3 @@ def without_bars() -> Iterator[None]:
     finally:
         if shown:
             transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
-
-
-AutoConfig.register(SarKnowLIPConfig.model_type, SarKnowLIPConfig, exist_ok=True)
-AutoModel.register(SarKnowLIPConfig, SarKnowLIP, exist_ok=True)

@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
+from transformers.feature_extraction_utils import BatchFeature
 
 from sarknowlip.core.config import Config
 from sarknowlip.core.errors import ConfigError
@@ -53,6 +55,9 @@ class ProcessorConfig(Config):
 class SarProcessor:
     """Turns tiles and texts into what `SarKnowLIP` takes.
 
+    It is called as the processors of `transformers` are; `models.auto` makes it known to
+    `AutoProcessor`.
+
     Args:
         config: Sizes.
         tokenizer: Trained tokenizer, ours or that of a foreign text encoder.
@@ -68,6 +73,37 @@ class SarProcessor:
         self.config = config
         self.tokenizer = tokenizer
         self.marks = Marks.of(tokenizer)
+
+    def __call__(
+        self,
+        images: TileImage | Sequence[TileImage] | None = None,
+        text: str | Sequence[str] | None = None,
+        return_tensors: str = "pt",
+    ) -> BatchFeature:
+        """Return what `images` and `texts` make of tiles and texts, together.
+
+        Args:
+            images: One tile or several; None for none.
+            text: One text or several; None for none.
+            return_tensors: "pt", tensors of torch; there are no others.
+
+        Raises:
+            ValueError: Neither tiles nor texts, or tensors of another library.
+        """
+        if images is None and text is None:
+            raise ValueError("give images, text or both")
+        if return_tensors != "pt":
+            raise ValueError(f"return_tensors={return_tensors!r}: only 'pt' is made")
+        data: dict[str, Tensor] = {}
+        if images is not None:
+            data |= self.images([images] if isinstance(images, TileImage) else images)
+        if text is not None:
+            data |= self.texts([text] if isinstance(text, str) else text)
+        return BatchFeature(data)
+
+    def batch_decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        """Return the texts of rows of token ids, such as `SarKnowLIP.generate` gives."""
+        return self.tokenizer.decode_batch([list(row) for row in rows])
 
     def images(self, tiles: Sequence[TileImage]) -> dict[str, Tensor]:
         """Return a batch of tiles.
@@ -116,12 +152,17 @@ class SarProcessor:
         return {"input_ids": ids, "attention_mask": mask}
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> SarProcessor:
-        """Read a processor from a model's folder.
+    def from_pretrained(cls, folder: str | Path, **kwargs: Any) -> SarProcessor:
+        """Read a processor from a model's folder on this machine.
+
+        Args:
+            folder: Folder.
+            kwargs: What `AutoProcessor` passes on about downloads; of no effect here.
 
         Raises:
             ConfigError: A file is absent or damaged.
         """
+        del kwargs
         path = Path(folder) / PROCESSOR
         if not path.is_file():
             raise ConfigError(f"no model at {folder}: {PROCESSOR} is absent", "give a model folder")
@@ -129,13 +170,13 @@ class SarProcessor:
         return cls(ProcessorConfig.model_validate(values), load_tokenizer(Path(folder)))
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write the processor beside a model's weights.
+        """Write the processor and its tokenizer beside a model's weights.
 
         Raises:
             StorageError: The folder cannot be written.
         """
         write_json(Path(folder) / PROCESSOR, self.config.model_dump())
-        save_tokenizer(self.tokenizer, Path(folder))
+        save_tokenizer(self.tokenizer, Path(folder), self.config.text_tokens)
 
     def _one(self, tile: TileImage) -> tuple[npt.NDArray[np.float32], list[int], float]:
         names = tile.acquisition.polarizations

@@ -12,10 +12,11 @@ from typing import NamedTuple
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from sarknowlip.core.errors import ConfigError
-from sarknowlip.core.files import write_bytes
+from sarknowlip.core.files import write_bytes, write_json
 
 PAD, BOS, EOS = "<pad>", "<bos>", "<eos>"
 TOKENIZER = "tokenizer.json"
+TOKENIZER_CONFIG = "tokenizer_config.json"
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int = 2048) -> Tokenizer:
@@ -111,10 +112,28 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     return tokenizer
 
 
-def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
-    """Write tokenizer.json.
+def save_tokenizer(tokenizer: Tokenizer, folder: Path, text_tokens: int) -> None:
+    """Write tokenizer.json, and tokenizer_config.json for `AutoTokenizer` of `transformers`.
+
+    Args:
+        tokenizer: Ours or that of a foreign text encoder.
+        folder: Folder.
+        text_tokens: Longest text of the model.
 
     Raises:
+        ConfigError: The tokenizer has no marks.
         StorageError: The folder cannot be written.
     """
+    pad, begin, end = (tokenizer.id_to_token(mark) for mark in Marks.of(tokenizer))
     write_bytes(folder / TOKENIZER, tokenizer.to_str(pretty=True).encode())
+    about = {
+        "bos_token": begin,
+        "clean_up_tokenization_spaces": False,
+        "eos_token": end,
+        "model_input_names": ["input_ids", "attention_mask"],
+        "model_max_length": text_tokens,
+        "pad_token": pad,
+        "padding_side": "right",
+        "tokenizer_class": "PreTrainedTokenizerFast",
+    }
+    write_json(folder / TOKENIZER_CONFIG, about)
