@@ -16,6 +16,7 @@ from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 
 from sarknowlip.core.errors import ConfigError
+from sarknowlip.geo.grid import ground_sample_distance
 from sarknowlip.models.channels import CHANNELS, POLARIZATIONS, channel_id
 from sarknowlip.models.geo import GEO_FEATURES
 from sarknowlip.models.processing import (
@@ -28,7 +29,8 @@ from sarknowlip.models.processing import (
 )
 from sarknowlip.models.tokenizer import train_tokenizer
 from sarknowlip.sar.product import Acquisition, Radiometry
-from sarknowlip.sar.tile import TileImage
+from sarknowlip.sar.scaling import CALIBRATED, RELATIVE
+from sarknowlip.sar.tile import CodedTile, Codes, TileImage
 
 TEXTS = [f"Open water covers {n} percent of the tile." for n in range(0, 100, 5)] + [
     f"{n} bright targets stand on the water; the largest is {10 * n} m long." for n in range(2, 12)
@@ -107,6 +109,74 @@ def test_uncalibrated_tiles_are_relative_and_calibrated_are_not(processor: SarPr
     assert torch.allclose(own[1][0, 0] - own[0][0, 0], torch.tensor(3 / SPREAD_DB["VV"]), atol=1e-4)
 
 
+def by_way_of_power(image: TileImage, edge: int) -> np.ndarray:
+    """What `normalise` must give, in float64 and by dense matrices."""
+    power = 10 ** (image.db.astype(np.float64) / 10)
+    valid = np.isfinite(power)
+    shares = []
+    for length in image.db.shape[1:]:
+        cuts, pixel = np.arange(edge + 1) * (length / edge), np.arange(length)
+        low, high = np.maximum(cuts[:-1, None], pixel), np.minimum(cuts[1:, None], pixel + 1)
+        shares.append(np.maximum(high - low, 0))
+    down, across = shares
+    weight = down @ valid @ across.T
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = down @ np.where(valid, power, 0) @ across.T / np.where(weight > 1e-9, weight, 0)
+    db = 10 * np.log10(np.maximum(mean, 1e-12))
+    for channel, name in enumerate(image.acquisition.polarizations):
+        known = db[channel][np.isfinite(db[channel])]
+        relative = np.median(known) if known.size else 0.0
+        db[channel] -= MEAN_DB[name] if image.radiometry.calibrated else relative
+        db[channel] /= SPREAD_DB[name]
+    return np.nan_to_num(np.clip(db, -LIMIT, LIMIT), nan=0.0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    size=st.sampled_from([(32, 32), (64, 96), (32, 64), (45, 32), (40, 70), (17, 20)]),
+    share=st.sampled_from([0.0, 0.1, 0.9, 1.0]),
+    calibrated=st.booleans(),
+    seed=st.integers(0, 2**32),
+)
+def test_every_way_gives_what_power_gives(
+    processor: SarProcessor, size: tuple[int, int], share: float, calibrated: bool, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    encoding = CALIBRATED if calibrated else RELATIVE
+    codes = np.clip(rng.normal(32_000, 4_000, (2, *size)), 1, 65_535).astype(np.uint16)
+    codes[rng.random(codes.shape) < 0.02] = rng.integers(1, 65_535)
+    codes[rng.random(codes.shape) < share] = 0
+    plain = tile(encoding.decode_db(codes), calibrated=calibrated)
+    about = {"acquisition": plain.acquisition, "radiometry": plain.radiometry}
+    coded = CodedTile("t", Codes(codes, encoding), plain.geobox, **about)
+    expected = by_way_of_power(plain, 32)
+    for found in processor.images([plain, coded])["pixel_values"].numpy():
+        assert np.allclose(found, expected, atol=1e-4)
+    assert ("db" in vars(coded)) == (size != (32, 32)), "codes of the model's grid stay codes"
+
+
+def test_a_changed_coded_tile_is_that_of_its_new_pixels(processor: SarProcessor) -> None:
+    plain = tile(np.full((2, 32, 32), -12.5))
+    about = {"acquisition": plain.acquisition, "radiometry": plain.radiometry}
+    codes = Codes(np.full((2, 32, 32), 1, dtype=np.uint16), CALIBRATED)
+    louder = replace(CodedTile("t", codes, plain.geobox, **about), db=plain.db)
+    assert louder.codes is None
+    assert torch.equal(*(processor.images([t])["pixel_values"] for t in (louder, plain)))
+
+
+def test_places_of_a_batch_are_those_of_its_tiles(processor: SarProcessor) -> None:
+    db = np.zeros((2, 32, 48))
+    one, two = tile(db), tile(db, gsd=3.0)
+    east = GeoBox((32, 48), Affine(1e-4, 2e-5, 27, 1e-5, -1e-4, 61), "EPSG:4326")
+    tiles = [one, replace(one, geobox=east), two]
+    together = processor.images(tiles)
+    for row, each in enumerate(tiles):
+        gsd = np.sqrt(np.prod(ground_sample_distance(each.geobox)) * 32 * 48) / 32
+        assert together["gsd_m"][row] == pytest.approx(gsd, rel=1e-6)
+        alone = processor.images([each])["geo"][0]
+        assert torch.equal(together["geo"][row].nan_to_num(9), alone.nan_to_num(9))
+
+
 def test_no_data_is_neutral_and_values_are_bounded(processor: SarProcessor) -> None:
     db = np.full((2, 64, 64), np.nan)
     blank = processor.images([tile(db)])["pixel_values"]
@@ -177,7 +247,10 @@ def test_texts_are_padded_cut_and_decodable(processor: SarProcessor) -> None:
     assert batch["input_ids"].shape == batch["attention_mask"].shape == (4, 16)
     assert batch["attention_mask"].sum(dim=1)[1:3].tolist() == [16, 2]
     eos = processor.tokenizer.token_to_id("<eos>")
-    assert batch["input_ids"][1, -1] == eos
+    whole = processor.tokenizer.encode(long).ids
+    assert batch["input_ids"][1].tolist() == whole[:16]
+    ends = (batch["input_ids"] == eos).sum(dim=1)
+    assert ends.tolist() == [1, 0, 1, 1]  # what was cut does not end
     assert (batch["input_ids"][batch["attention_mask"] == 0] == 0).all()
     ids = processor.tokenizer.encode(strange).ids
     assert processor.tokenizer.decode(ids).strip() == strange.strip()

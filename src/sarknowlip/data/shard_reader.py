@@ -43,7 +43,7 @@ from sarknowlip.data.shards import (
 )
 from sarknowlip.sar.product import Acquisition, Radiometry
 from sarknowlip.sar.scaling import Encoding
-from sarknowlip.sar.tile import TileImage
+from sarknowlip.sar.tile import CodedTile, Codes
 
 REMEDY = "run `sarknowlip corpus shards` again, or delete the folder of shards"
 Pixels = npt.NDArray[np.uint16]
@@ -184,7 +184,7 @@ class Shards:
         return len(self.tiles)
 
     def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"_views": []}
+        return vars(self) | {"_views": [], "_boxes": []}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -216,19 +216,23 @@ class Shards:
             out[place] = self._flat(row) if view is None else view
         return out.reshape(-1, *shape)
 
-    def image(self, row: int) -> TileImage:
-        """Return a tile.
+    def image(self, row: int) -> CodedTile:
+        """Return a tile; its decibels are decoded when asked for.
 
         Raises:
             CorpusError: It is damaged.
         """
         tile = self.tiles[row]
-        return TileImage(
+        box = self._boxes[row]
+        if box is None:
+            box = GeoBox(tile.shape[1:], Affine(*tile.transform), _crs(tile.crs))
+            self._boxes[row] = box
+        return CodedTile(
             tile.id,
-            tile.encoding.decode_db(self.pixels(row)),
-            GeoBox(tile.shape[1:], Affine(*tile.transform), _crs(tile.crs)),
-            tile.acquisition,
-            tile.radiometry,
+            Codes(self.pixels(row), tile.encoding),
+            box,
+            acquisition=tile.acquisition,
+            radiometry=tile.radiometry,
         )
 
     def captions(self, row: int) -> Captions:
@@ -248,6 +252,7 @@ class Shards:
     def _reset(self) -> None:
         """Map nothing yet."""
         self._views: list[Pixels | None] = [None] * len(self.tiles)
+        self._boxes: list[GeoBox | None] = [None] * len(self.tiles)
         shapes = {tile.shape for tile in self.tiles}
         self._shape = shapes.pop() if len(shapes) == 1 else None
 

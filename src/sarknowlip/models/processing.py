@@ -16,6 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from odc.geo.geobox import GeoBox
+from pyproj import Geod
+from scipy import sparse
 from tokenizers import Tokenizer
 from torch import Tensor
 from transformers.feature_extraction_utils import BatchFeature
@@ -23,11 +26,11 @@ from transformers.feature_extraction_utils import BatchFeature
 from sarknowlip.core.config import Config
 from sarknowlip.core.errors import ConfigError
 from sarknowlip.core.files import read_json, write_json
-from sarknowlip.geo.grid import ground_sample_distance, lonlat_of_pixels
+from sarknowlip.geo.grid import pyproj_crs, transformer_between
 from sarknowlip.models.channels import ABSENT, channel_id
 from sarknowlip.models.geo import geo_features
 from sarknowlip.models.tokenizer import Marks, load_tokenizer, save_tokenizer
-from sarknowlip.sar.scaling import db_to_power, power_to_db
+from sarknowlip.sar.scaling import power_to_db
 from sarknowlip.sar.tile import TileImage
 
 PROCESSOR = "sarknowlip_processor.json"
@@ -37,7 +40,11 @@ SPREAD_DB = {"VV": 5.5, "HH": 5.5, "VH": 6.0, "HV": 6.0}
 """Decibels that become 1; for uncalibrated tiles too."""
 LIMIT = 8.0
 """Normalised values are clipped to ±8: 44 dB around the co-polarised centre are kept."""
-FLOOR = 1e-12
+FLOOR_DB = -120.0
+"""Of power 0, or less, in decibels."""
+NEPER = np.float32(np.log(10) / 10)
+"""Power is exp(NEPER · dB): several times as fast as 10^(dB/10)."""
+ELLIPSOID = Geod(ellps="WGS84")
 
 
 class ProcessorConfig(Config):
@@ -119,30 +126,36 @@ class SarProcessor:
             `gsd_m` float32 (B,), metres between these pixels; `geo` float32 (B, 8), what
             `geo.geo_features` makes of place and acquisition, NaN where unknown.
         """
-        ready = [self._one(tile) for tile in tiles]
-        widest = max(len(ids) for _, ids, _ in ready)
+        widest = max(len(tile.acquisition.polarizations) for tile in tiles)
         edge = self.config.image_px
-        pixels = np.zeros((len(ready), widest, edge, edge), dtype=np.float32)
-        ids = np.full((len(ready), widest), ABSENT, dtype=np.int64)
-        for row, (image, own, _) in enumerate(ready):
-            pixels[row, : len(own)] = image
-            ids[row, : len(own)] = own
+        pixels = np.zeros((len(tiles), widest, edge, edge), dtype=np.float32)
+        ids = np.full((len(tiles), widest), ABSENT, dtype=np.int64)
+        for row, tile in enumerate(tiles):
+            band = tile.acquisition.frequency_band
+            own = {channel_id(name, band): name for name in tile.acquisition.polarizations}
+            ids[row, : len(own)] = sorted(own)
+            normalise(tile, [own[key] for key in sorted(own)], pixels[row, : len(own)])
+        lonlat, gsd = _places(tiles)
+        geo = [_features(tile, (lon, lat)) for tile, (lon, lat) in zip(tiles, lonlat, strict=True)]
         return {
             "pixel_values": torch.from_numpy(pixels),
             "channel_ids": torch.from_numpy(ids),
-            "gsd_m": torch.tensor([gsd for _, _, gsd in ready], dtype=torch.float32),
-            "geo": torch.from_numpy(np.stack([tile_geo(tile) for tile in tiles])),
+            "gsd_m": torch.from_numpy((gsd / edge).astype(np.float32)),
+            "geo": torch.from_numpy(np.stack(geo)),
         }
 
     def texts(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """Return a batch of texts, padded to the longest of them.
 
+        What is too long is cut off and then has no mark of end: a decoder must not learn to stop in
+        the middle of a sentence. The encoder gets the same tokens; as it takes their mean, the mark
+        is one of `text_tokens` parts of it.
+
         Returns:
             `input_ids` int64 (B, L); `attention_mask` int64 (B, L), 0 for padding.
         """
         limit = self.config.text_tokens
-        rows = [encoding.ids for encoding in self.tokenizer.encode_batch(list(texts))]
-        rows = [row if len(row) <= limit else [*row[: limit - 1], row[-1]] for row in rows]
+        rows = [encoding.ids[:limit] for encoding in self.tokenizer.encode_batch(list(texts))]
         longest = max(map(len, rows))
         ids = torch.full((len(rows), longest), self.marks.pad, dtype=torch.int64)
         mask = torch.zeros((len(rows), longest), dtype=torch.int64)
@@ -178,37 +191,56 @@ class SarProcessor:
         write_json(Path(folder) / PROCESSOR, self.config.model_dump())
         save_tokenizer(self.tokenizer, Path(folder), self.config.text_tokens)
 
-    def _one(self, tile: TileImage) -> tuple[npt.NDArray[np.float32], list[int], float]:
-        names = tile.acquisition.polarizations
-        ids = [channel_id(name, tile.acquisition.frequency_band) for name in names]
-        order = np.argsort(ids)
-        edge = self.config.image_px
-        coarse = area_mean(db_to_power(tile.db[order]), edge)
-        db = power_to_db(np.maximum(coarse, FLOOR))
-        for channel, index in enumerate(order):
-            name = names[index]
-            valid = np.isfinite(db[channel])
-            centre = MEAN_DB[name] if tile.radiometry.calibrated else _median(db[channel][valid])
-            db[channel] = (db[channel] - centre) / SPREAD_DB[name]
-        normal = np.nan_to_num(np.clip(db, -LIMIT, LIMIT), nan=0.0)
-        rows, columns = tile.db.shape[1:]
-        gsd_x, gsd_y = ground_sample_distance(tile.geobox)
-        gsd = np.sqrt(gsd_x * gsd_y * rows * columns) / edge
-        return normal, [ids[index] for index in order], float(gsd)
+
+def normalise(tile: TileImage, names: Sequence[str], out: npt.NDArray[np.float32]) -> None:
+    """Write what a model sees of a tile: centred decibels on its grid, 0 for no data.
+
+    A tile of the model's own grid goes from stored integers to the result by one affine map; any
+    other by way of power.
+
+    Args:
+        tile: A tile.
+        names: Its polarisations, in the order wanted.
+        out: Result, shape (polarisations, edge, edge).
+    """
+    order = [tile.acquisition.polarizations.index(name) for name in names]
+    spread = np.array([SPREAD_DB[name] for name in names])
+    source: npt.NDArray[Any]
+    step, base = 1.0, 0.0
+    if out.shape[1:] != tile.geobox.shape:
+        coarse = area_mean(np.exp(tile.db * NEPER), out.shape[1])
+        source = power_to_db(coarse)
+    elif tile.codes is not None:
+        source, step, base = (
+            tile.codes.pixels,
+            tile.codes.encoding.scale,
+            tile.codes.encoding.offset,
+        )
+    else:
+        source = tile.db
+    if order != list(range(len(source))):
+        source = source[order]
+    if source.dtype == np.uint16:
+        blank = None if source.all() else source == 0
+    else:
+        source = np.maximum(source, np.float32(FLOOR_DB))
+        finite = np.isfinite(source)
+        blank = None if finite.all() else ~finite
+    if tile.radiometry.calibrated:
+        centre = np.array([MEAN_DB[name] for name in names])
+    else:
+        centre = base + step * _medians(source, blank)
+    np.multiply(source, _column(step / spread), out=out, dtype=np.float32, casting="unsafe")
+    out += _column((base - centre) / spread)
+    np.clip(out, -LIMIT, LIMIT, out=out)
+    if blank is not None:
+        np.copyto(out, np.float32(0.0), where=blank)
 
 
 def tile_geo(tile: TileImage) -> npt.NDArray[np.float32]:
     """Return the features of `geo.geo_features` of a tile: its own centre, its scene's view."""
-    rows, columns = tile.geobox.shape
-    lon, lat = lonlat_of_pixels(tile.geobox, np.array([columns / 2]), np.array([rows / 2]))
-    seen = tile.acquisition
-    return geo_features(
-        lonlat=(float(lon[0]), float(lat[0])),
-        incidence_deg=seen.incidence_angle,
-        orbit=seen.orbit_state,
-        side=seen.observation_direction,
-        time=seen.start_datetime,
-    )
+    ((lon, lat),) = _places([tile])[0]
+    return _features(tile, (lon, lat))
 
 
 def area_mean(power: npt.NDArray[np.float32], edge: int) -> npt.NDArray[np.float32]:
@@ -219,23 +251,93 @@ def area_mean(power: npt.NDArray[np.float32], edge: int) -> npt.NDArray[np.float
         edge: Rows and columns of the result; larger than the input repeats pixels.
     """
     valid = np.isfinite(power)
-    down, across = (_overlap(length, edge) for length in power.shape[1:])
-    total = down @ np.where(valid, power, 0.0) @ across.T
-    weight = down @ valid.astype(np.float64) @ across.T
+    whole = bool(valid.all())
+    total = _sums(power if whole else np.where(valid, power, np.float32(0.0)), edge)
+    if whole:
+        return total / np.float32(power.shape[1] / edge * (power.shape[2] / edge))
+    weight = _sums(valid.astype(np.float32), edge)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.where(weight > 1e-9, total / weight, np.nan)
+        mean = np.where(weight > 1e-6, total / weight, np.float32(np.nan))
     return np.asarray(mean, dtype=np.float32)
 
 
+def _sums(values: npt.NDArray[np.float32], edge: int) -> npt.NDArray[np.float32]:
+    """Return area-weighted sums under each pixel of a grid of `edge` × `edge`."""
+    channels, rows, columns = values.shape
+    if rows % edge == columns % edge == 0:
+        down = values.reshape(channels, edge, rows // edge, columns).sum(axis=2)
+        return np.asarray(down.reshape(channels, edge, edge, columns // edge).sum(axis=3))
+    # rows first: (columns · channels) × rows, then the same for columns
+    for length in (rows, columns):
+        values = np.moveaxis(values, 1, 0)
+        flat = values.reshape(length, -1)
+        sums = _overlap(length, edge) @ flat
+        values = np.moveaxis(sums.reshape(edge, *values.shape[1:]), 0, 2)
+    return np.ascontiguousarray(values)
+
+
 @lru_cache(maxsize=32)
-def _overlap(length: int, edge: int) -> npt.NDArray[np.float64]:
+def _overlap(length: int, edge: int) -> sparse.csr_array:
     """Return how much of each of `length` pixels lies in each of `edge` equal parts."""
     cuts = np.arange(edge + 1) * (length / edge)
     pixel = np.arange(length)
     low = np.maximum(cuts[:-1, None], pixel)
     high = np.minimum(cuts[1:, None], pixel + 1)
-    return np.asarray(np.maximum(high - low, 0.0), dtype=np.float64)
+    return sparse.csr_array(np.maximum(high - low, 0.0).astype(np.float32))
 
 
-def _median(values: npt.NDArray[np.float32]) -> float:
-    return float(np.median(values)) if values.size else 0.0
+def _medians(
+    source: npt.NDArray[Any], blank: npt.NDArray[np.bool_] | None
+) -> npt.NDArray[np.float64]:
+    """Return the median of each channel's values with data; 0 of none."""
+    if blank is None:
+        return np.asarray(np.median(source, axis=(1, 2)), dtype=np.float64)
+    kept = [values[~gone] for values, gone in zip(source, blank, strict=True)]
+    return np.array([np.median(values) if values.size else 0.0 for values in kept])
+
+
+def _column(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    return values.astype(np.float32)[:, None, None]
+
+
+def _features(tile: TileImage, lonlat: tuple[float, float]) -> npt.NDArray[np.float32]:
+    seen = tile.acquisition
+    return geo_features(
+        lonlat=lonlat,
+        incidence_deg=seen.incidence_angle,
+        orbit=seen.orbit_state,
+        side=seen.observation_direction,
+        time=seen.start_datetime,
+    )
+
+
+def _places(
+    tiles: Sequence[TileImage],
+) -> tuple[list[tuple[float, float]], npt.NDArray[np.float64]]:
+    """Return centres in degrees, and ground lengths of a tile in metres (geometric mean).
+
+    Lengths are those of `geo.grid.ground_sample_distance`, times pixels; tiles of one coordinate
+    reference system are transformed together.
+    """
+    lonlat = np.empty((len(tiles), 2))
+    ground = np.empty(len(tiles))
+    crs = [pyproj_crs(tile.geobox) for tile in tiles]
+    first = {id(one): one for one in crs}
+    for key, one in first.items():
+        rows = [row for row, own in enumerate(crs) if id(own) == key]
+        at = np.array([_corner_steps(tiles[row].geobox) for row in rows])
+        lon, lat = transformer_between(one, 4326).transform(at[:, 0], at[:, 1])
+        lonlat[rows] = np.stack([lon[:, 0], lat[:, 0]], axis=1)
+        steps = [
+            ELLIPSOID.inv(lon[:, 0], lat[:, 0], lon[:, side], lat[:, side])[2] for side in (1, 2)
+        ]
+        ground[rows] = np.sqrt(np.prod(steps, axis=0) * at[:, 2, 0])
+    return [(float(lon), float(lat)) for lon, lat in lonlat], ground
+
+
+def _corner_steps(geobox: GeoBox) -> list[tuple[float, float, float]]:
+    """Return x and y of the centre and one pixel on along columns and rows; number of pixels."""
+    rows, columns = geobox.shape
+    a, b, c, d, e, f = geobox.affine[:6]
+    x, y = a * columns / 2 + b * rows / 2 + c, d * columns / 2 + e * rows / 2 + f
+    return [(x, x + a, x + b), (y, y + d, y + e), (rows * columns, 0.0, 0.0)]

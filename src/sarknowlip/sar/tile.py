@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +14,14 @@ from odc.geo.geobox import GeoBox
 from sarknowlip.geo.raster import decode_tile
 from sarknowlip.sar.product import Acquisition, Radiometry
 from sarknowlip.sar.scaling import Encoding, db_to_power
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Stored integers and what they mean: shape (polarisations, rows, columns), 0 for no data."""
+
+    pixels: npt.NDArray[np.uint16]
+    encoding: Encoding
 
 
 @dataclass(frozen=True)
@@ -24,8 +34,10 @@ class TileImage:
         geobox: Map grid of the pixels.
         acquisition: How and when the radar looked; `polarizations` names the first axis of `db`.
         radiometry: Quantity and calibration of the pixels.
+        codes: Stored integers that `db` comes from, where they are at hand.
     """
 
+    codes: ClassVar[Codes | None] = None
     id: str
     db: npt.NDArray[np.float32]
     geobox: GeoBox
@@ -59,3 +71,27 @@ class TileImage:
         """Return the decibels of one polarisation, shape (rows, columns), or None if absent."""
         names: tuple[str, ...] = self.acquisition.polarizations
         return self.db[names.index(name)] if name in names else None
+
+
+class CodedTile(TileImage):
+    """A tile whose decibels are decoded when first asked for.
+
+    `dataclasses.replace` gives another one; with new decibels it has no codes.
+
+    Args:
+        id: As in `TileImage`; so are the others.
+        db: Stored integers, or decibels.
+    """
+
+    def __init__(
+        self, id: str, db: Codes | npt.NDArray[np.float32], geobox: GeoBox, **about: Any
+    ) -> None:
+        codes = db if isinstance(db, Codes) else None
+        own = {"codes": codes} if codes is not None else {"db": db}
+        vars(self).update(id=id, geobox=geobox, **own, **about)
+
+    @cached_property
+    def db(self) -> npt.NDArray[np.float32]:
+        """Decibels, shape (polarisations, rows, columns), float32, NaN for no data."""
+        assert self.codes is not None
+        return self.codes.encoding.decode_db(self.codes.pixels)
