@@ -1,9 +1,9 @@
 """A training step of the engine beside a bare loop with the same modules, in one process.
 
-The bare loop is what one would write by hand: data, forward, backward, clip, step. The engine adds
-the log, the guard against numbers that are none, seeds a step, the schedule and its clocks. Rounds
-are interleaved, first in turn; each round is a few steps on batches that are in memory, and the
-two start from the same weights: their losses must agree to the last bit.
+The bare loop is what one would write by hand: data, seeds and learning rate of the step, forward,
+backward, clip, step. The engine adds the log, the guard against numbers that are none and its
+clocks. Rounds are interleaved, first in turn; each round is a few steps on batches that are in
+memory, and the two start from the same weights: their losses must agree to the last bit.
 
     OMP_NUM_THREADS=1 pytest -q benchmarks/test_70_step.py -s
 """
