@@ -1,25 +1,25 @@
-"""Imports open_clip beside a torch without torchvision's operators.
+"""Imports open_clip, which imports torchvision.
 
-open_clip imports torchvision, which fails on a CPU build of torch unless the operators that its
-binary part would bring are declared. None of them is called here. Install both with `--no-deps`:
+Install both with `--no-deps` beside a CPU build of torch:
 `pip install --no-deps open_clip_torch==3.3.0 torchvision==0.28.0 timm==1.0.31 ftfy wcwidth`.
 """
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
-import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+
+from torchvision_operators import mend_torchvision
 
 
 def open_clip_or_skip() -> ModuleType:
     """Return open_clip; the benchmark is skipped, with the reason, where it cannot be imported."""
-    if not hasattr(torch.ops.torchvision, "nms"):
-        library = torch.library.Library("torchvision", "DEF")
-        for name in ("nms", "qnms"):
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        open_clip_or_skip.library = library  # it is undone when the object goes
+    mend_torchvision()
     try:
         import open_clip
         import open_clip.loss

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import os
 import sys
 from collections.abc import Callable
@@ -14,25 +12,7 @@ import pytest
 TESTS = Path(__file__).resolve().parent
 sys.path.insert(0, str(TESTS))
 
-
-def mend_torchvision() -> None:
-    """Declare the operators that torchvision lacks beside a CPU build of torch.
-
-    Without them it cannot be imported, nor `transformers` beside it, nor timm and open_clip. They
-    are never called.
-    """
-    if importlib.util.find_spec("torchvision") is None:
-        return
-    try:
-        importlib.import_module("torchvision")
-    except RuntimeError:
-        import torch
-
-        operators = torch.library.Library("torchvision", "DEF")
-        for name in ("nms", "qnms"):
-            operators.define(f"{name}(Tensor dets, Tensor scores, float t) -> Tensor")
-        mend_torchvision.operators = operators  # they are undone when the object goes
-
+from torchvision_operators import mend_torchvision  # noqa: E402
 
 mend_torchvision()
 
