@@ -20,6 +20,7 @@ side.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -134,16 +135,15 @@ def gradient_by_ratio(
         [power_BCYX.float().masked_fill(~valid_BCYX, 0.0), valid_BCYX.float()]
     )
     around, before = _weights(reach_px)
+    after = before[::-1]
     noise = math.sqrt(2.0 * sum(w * w for w in around) * sum(w * w for w in before))
-    looked_at = slice(every_px // 2, None, every_px)
     values, valids = [], []
     for axis in (-1, -2):
         images = images_2BCYX.transpose(-1, axis)
-        across = _windows(around, images.shape[-2], images)
-        along = _windows(before, images.shape[-1], images)
-        smooth = across[looked_at] @ images
-        first, first_share = (smooth @ along[looked_at].T).unbind(0)
-        second, second_share = (smooth @ along.flip(0, 1)[looked_at].T).unbind(0)
+        device, (rows, columns) = images.device, images.shape[-2:]
+        smooth = _windows(around, rows, every_px, device) @ images
+        first, first_share = (smooth @ _windows(before, columns, every_px, device).T).unbind(0)
+        second, second_share = (smooth @ _windows(after, columns, every_px, device).T).unbind(0)
         valid = (torch.minimum(first_share, second_share) >= LEAST_VALID) & (
             torch.minimum(first, second) > 0
         )
@@ -160,18 +160,24 @@ def _patches(image: Tensor, edge: int) -> Tensor:
     return parts.movedim((-4, -2), (2, 3)).flatten(4).flatten(2, 3)
 
 
-def _weights(reach_px: int) -> tuple[list[float], list[float]]:
+def _weights(reach_px: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return weights by distance −reach … reach, sum 1: around a pixel, and of those before it."""
     places = range(-reach_px, reach_px + 1)
     around = [math.exp(-2.0 * abs(place) / reach_px) for place in places]
     before = [weight * (place < 0) for weight, place in zip(around, places, strict=True)]
-    return [w / sum(around) for w in around], [w / sum(before) for w in before]
+    return tuple(w / sum(around) for w in around), tuple(w / sum(before) for w in before)
 
 
-def _windows(weights: list[float], length: int, like: Tensor) -> Tensor:
-    """Return a matrix (length, length): row i holds the weights around pixel i of a line."""
+@lru_cache(maxsize=64)
+def _windows(
+    weights: tuple[float, ...], length: int, every_px: int, device: torch.device
+) -> Tensor:
+    """Return a matrix of `length` columns: each row holds the weights around a pixel looked at.
+
+    It is kept, so that it goes to a device once and not at each step.
+    """
     reach = len(weights) // 2
-    place = torch.arange(length, device=like.device)
-    offset = place[None, :] - place[:, None]
-    table = torch.tensor(weights, device=like.device, dtype=like.dtype)
+    place = torch.arange(length, device=device)
+    offset = place[None, :] - place[every_px // 2 :: every_px, None]
+    table = torch.tensor(weights, device=device, dtype=torch.float32)
     return torch.where(offset.abs() <= reach, table[(offset + reach).clamp(0, 2 * reach)], 0.0)

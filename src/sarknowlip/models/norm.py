@@ -76,7 +76,7 @@ class JointBatchNorm(nn.Module):
         joint = joint and distributed.get_world_size() > 1
         if not joint and len(x_BD) < 2:
             raise ValueError("batch normalisation needs at least two rows in training")
-        count = x_BD.new_tensor(float(len(x_BD)))
+        count = x_BD.new_full((), float(len(x_BD)))
         sum_D = x_BD.sum(dim=0)
         if joint:
             distributed.all_reduce(count)

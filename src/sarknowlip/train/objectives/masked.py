@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -59,7 +61,13 @@ class Masked:
         valid_BCYX = (pixels_BCYX != 0) & (ids_BC != ABSENT)[:, :, None, None]
         if self.config.target == "db":
             return db_target(pixels_BCYX, self.patch_px, valid_BCYX)
-        spread = [SPREAD_DB[POLARIZATIONS[(i - 1) % len(POLARIZATIONS)]] for i in range(CHANNELS)]
-        spread_BC = pixels_BCYX.new_tensor(spread, dtype=torch.float32)[ids_BC]
+        spread_BC = _spread_db(ids_BC.device)[ids_BC]
         power_BCYX = 10.0 ** (pixels_BCYX.float() * spread_BC[:, :, None, None] / 10.0)
         return gradient_target(power_BCYX, self.patch_px, valid_BCYX)
+
+
+@lru_cache(maxsize=64)
+def _spread_db(device: torch.device) -> Tensor:
+    """Return what normalised decibels were divided by, by identifier of channel; kept."""
+    spread = [SPREAD_DB[POLARIZATIONS[(i - 1) % len(POLARIZATIONS)]] for i in range(CHANNELS)]
+    return torch.tensor(spread, device=device, dtype=torch.float32)
