@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from unittest.mock import patch
 
 import pytest
 import torch
 from torch import Tensor, distributed, nn
+from torch.overrides import TorchFunctionMode
 
 from sarknowlip.core.errors import ConfigError
 from sarknowlip.models.model import SarKnowLIP
@@ -234,7 +236,8 @@ def test_learned_weights_rest_at_one_over_the_loss() -> None:
     model, objective = make("combined learned")
     start = objective(model, small_batch(), chance())
     for name, log in objective.log_variance.items():
-        log.data = (objective.weights[name] * start.parts[name]).log()
+        rest = (objective.weights[name] * start.parts[name]).log()
+        log.data = 3 * torch.atanh(rest / 3)
     found = objective(model, small_batch(), chance())
     found.loss.backward()
     for name, log in objective.log_variance.items():
@@ -242,6 +245,20 @@ def test_learned_weights_rest_at_one_over_the_loss() -> None:
             1 / float(found.parts[name]), rel=1e-4
         )
         assert log.grad == pytest.approx(0.0, abs=1e-4)
+
+
+@pytest.mark.parametrize("start", [9.0, -9.0])
+def test_learned_weights_find_back_from_far_out(start: float) -> None:
+    """However small or large a weight has become, its gradient leads back."""
+    model, objective = make("combined learned")
+    for log in objective.log_variance.values():
+        log.data.fill_(start)
+    found = objective(model, small_batch(), chance())
+    found.loss.backward()
+    for name, log in objective.log_variance.items():
+        factor = float(found.parts[f"weight_{name}"]) / objective.weights[name]
+        assert 3**-1 < factor * math.exp(math.copysign(3, start)) < 3
+        assert float(log.grad) * start > 0
 
 
 def test_more_padding_changes_nothing() -> None:
@@ -281,6 +298,27 @@ def test_some_captions_have_no_image() -> None:
     moved = pixels.grad.abs().sum(dim=(1, 2, 3)) > 0
     assert moved.tolist() == (drawn["caption"][:, 0] >= 0.5).tolist()
     assert 0 < int(moved.sum()) < 8
+
+
+class FromNumbers(TorchFunctionMode):
+    """Counts tensors made of numbers of Python: each is copied to the device."""
+
+    count = 0
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        self.count += getattr(func, "__name__", "") in {"tensor", "new_tensor", "as_tensor"}
+        return func(*args, **kwargs or {})
+
+
+@pytest.mark.parametrize("case", ["combined", "masked db"])
+def test_a_step_copies_no_numbers_to_the_device(case: str) -> None:
+    model, objective = make(case)
+    objective(model, small_batch(), chance())
+    drawn, batch = objective.draw(small_batch(), chance()), small_batch()
+    with FromNumbers() as made:
+        torch.tensor([1.0])
+        objective.parts(model, batch, drawn)
+    assert made.count == 1
 
 
 def test_a_question_is_given() -> None:

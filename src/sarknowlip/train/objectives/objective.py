@@ -25,7 +25,7 @@ from sarknowlip.train.objectives.terms import Seen, Term
 
 MASK = "mask"
 MOST_LOG = 3.0
-"""Learned weights stay within e^±3 of the fixed ones."""
+"""Learned weights stay within e^±3 of the fixed ones, by a bound that always has a slope."""
 
 
 class Parts(NamedTuple):
@@ -45,7 +45,8 @@ class Objective(nn.Module):
     """A weighted sum of terms.
 
     Weights w may be learned (Kendall et al. 2018): the sum is then of w·e^(−s)·loss + s, where s is
-    the logarithm of how uncertain the term is; it is least where e^s = w·loss.
+    the logarithm of how uncertain the term is; it is least where e^s = w·loss. The parameter is
+    3·atanh(s/3).
 
     Args:
         terms: Terms by name, with weights.
@@ -144,7 +145,7 @@ class Objective(nn.Module):
     def _weighed(self, name: str, loss: Tensor, told: dict[str, Tensor]) -> Tensor:
         if name not in self.log_variance:
             return self.weights[name] * loss
-        log = self.log_variance[name].clamp(-MOST_LOG, MOST_LOG)
+        log = MOST_LOG * torch.tanh(self.log_variance[name] / MOST_LOG)
         weight: Tensor = self.weights[name] * (-log).exp()
         told[f"weight_{name}"] = weight.detach()
         weighed: Tensor = weight * loss + log
