@@ -33,11 +33,12 @@ from sarknowlip.models.model import SarKnowLIP
 from sarknowlip.models.processing import SarProcessor
 from sarknowlip.train import checkpoint as checkpoint_module
 from sarknowlip.train.checkpoint import checkpoints, load_checkpoint
-from sarknowlip.train.config import DataConfig
+from sarknowlip.train.config import DataConfig, with_settings
 from sarknowlip.train.loop import DivergedError, train
 from sarknowlip.train.meter import read_log
 from sarknowlip.train.objectives.config import ObjectiveConfig
 from sarknowlip.train.optim import OptimConfig
+from sarknowlip.train.task import data_identity
 
 
 def stamps(root: Path) -> dict[str, int]:
@@ -136,6 +137,31 @@ def test_another_run_is_refused(corpus: Path, whole: Path, tmp_path: Path) -> No
     other_data = make_corpus(tmp_path / "other", 4)
     with pytest.raises(ConfigError, match=r"data\.catalog_sha256, data\.texts_sha256"):
         train(config(), other_data, whole)
+
+
+def test_all_that_a_run_reads_is_part_of_it(corpus: Path, tmp_path: Path) -> None:
+    root, start, words = tmp_path / "corpus", tmp_path / "vit.pt", tmp_path / "words"
+    shutil.copytree(corpus, root)
+    words.mkdir()
+    for path in (start, words / "model.safetensors"):
+        path.write_bytes(b"weights")
+    folder = root / "annotations" / "v0001"
+    plain = config(data=DataConfig(batch=4, annotation="v0001"))
+    cropped = with_settings(plain, ["data.augment.smallest_crop=0.5"])
+    begun = with_settings(plain, [f"init={start}", f"model.text_init={words}"])
+    changes = {
+        "texts_sha256": (plain, folder / "texts.parquet"),
+        "claims_sha256": (cropped, folder / "claims.parquet"),
+        "evidence_sha256": (cropped, folder / "evidence.parquet"),
+        "init_sha256": (begun, start),
+        "text_init_sha256": (begun, words / "model.safetensors"),
+    }
+    assert set(data_identity(plain, root)) == {"catalog_sha256", "texts_sha256"}
+    for name, (settings, path) in changes.items():
+        before = data_identity(settings, root)
+        path.write_bytes(path.read_bytes() + b"!")
+        after = data_identity(settings, root)
+        assert [key for key in before if before[key] != after[key]] == [name]
 
 
 def test_a_folder_with_other_things_is_refused(corpus: Path, tmp_path: Path) -> None:

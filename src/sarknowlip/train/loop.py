@@ -100,7 +100,7 @@ def _train(
         require_board()
     identity = {
         "config": config.model_dump(mode="json"),
-        "data": data_identity(data, str(config.data.annotation)),
+        "data": ranks.on_first(lambda: data_identity(config, data)),
         "sarknowlip": __version__,
     }
     with contextlib.ExitStack() as held:

@@ -9,9 +9,9 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from sarknowlip.annotate.store import TEXTS, annotation_folder
+from sarknowlip.annotate.store import CLAIMS, EVIDENCE, TEXTS, annotation_folder
 from sarknowlip.core.errors import CorpusError
-from sarknowlip.core.hashing import file_sha256
+from sarknowlip.core.hashing import file_sha256, tree_sha256
 from sarknowlip.corpus.catalog import Catalog
 from sarknowlip.data.loader import Batch, EpochBatches, train_loader, whole_loader
 from sarknowlip.data.pairs import PairDataset
@@ -182,23 +182,38 @@ def reconstructs(config: ObjectiveConfig) -> bool:
     return config.name == "masked" or (config.name == "combined" and config.combined.masked > 0)
 
 
-def data_identity(root: Path, annotation: str) -> dict[str, str]:
-    """Return what identifies the training data: contents, not where they lie.
+def data_identity(config: TrainConfig, root: Path) -> dict[str, str]:
+    """Return what identifies what a run reads: contents, not where they lie.
+
+    What a changed tile may be told follows from claims and evidence too.
 
     Args:
+        config: With the version of the texts by name.
         root: Corpus folder.
-        annotation: Version of the texts.
 
     Raises:
-        CorpusError: The texts are absent.
+        CorpusError: The texts, or what changed tiles need, are absent.
     """
-    texts = annotation_folder(root, annotation) / TEXTS
-    if not texts.is_file():
-        raise CorpusError(f"cannot read {texts}: it is absent", "annotate the corpus again")
-    return {
-        "catalog_sha256": file_sha256(Catalog(root).path),
-        "texts_sha256": file_sha256(texts),
-    }
+    folder = annotation_folder(root, config.data.annotation)
+    read = {"catalog": Catalog(root).path, "texts": folder / TEXTS}
+    if not config.data.augment.off:
+        read |= {"claims": folder / CLAIMS, "evidence": folder / EVIDENCE}
+    for path in read.values():
+        if not path.is_file():
+            raise CorpusError(f"cannot read {path}: it is absent", "annotate the corpus again")
+    found = {f"{name}_sha256": file_sha256(path) for name, path in read.items()}
+    for name, start in {"init": config.init, "text_init": config.model.text_init}.items():
+        if start is not None:
+            found[f"{name}_sha256"] = _content(Path(start))
+    return found
+
+
+def _content(path: Path) -> str:
+    """Return the SHA-256 of a file, or of all in a folder; "absent" of neither."""
+    if path.is_file():
+        return file_sha256(path)
+    files = [file for file in path.rglob("*") if file.is_file()]
+    return tree_sha256(path, files) if files else "absent"
 
 
 def with_annotation(config: TrainConfig, root: Path) -> TrainConfig:
