@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import Counter
 from itertools import permutations
@@ -32,7 +33,7 @@ from sarknowlip.data.captions import (
     whole_caption,
 )
 from sarknowlip.data.loader import Collate, EpochBatches, train_loader, whole_loader
-from sarknowlip.data.pairs import WHOLE, PairDataset, Visit
+from sarknowlip.data.pairs import WHOLE, Pair, PairDataset, Visit
 from sarknowlip.data.shards import build_shards
 from sarknowlip.models.processing import ProcessorConfig, SarProcessor
 from sarknowlip.models.tokenizer import train_tokenizer
@@ -280,3 +281,50 @@ def test_group_is_equal_where_captions_are(pairs: PairDataset, processor: SarPro
     assert torch.equal(
         group[:, None] == group, torch.tensor([[x == y for y in "abacb"] for x in "abacb"])
     )
+
+
+@pytest.mark.parametrize("shards", [True, False])
+def test_questions_are_given_and_answers_told(
+    corpus: Path, processor: SarProcessor, tmp_path: Path, shards: bool
+) -> None:
+    root = Path(shutil.copytree(corpus, tmp_path / "corpus"))
+    write_texts(root, "v0002", asked=True)
+    build_shards(root)
+    mixed = CaptionConfig(levels=LevelWeights(sentence=1, question=1))
+    pairs = PairDataset(root, "train", captions=mixed, shards=shards)
+    visits = [Visit(epoch, index) for epoch in range(8) for index in range(len(pairs))]
+    got = [pairs[visit] for visit in visits]
+    asked = [pair for pair in got if pair.question]
+    assert 0.25 * len(got) < len(asked) < 0.75 * len(got)
+    assert all(re.fullmatch(r"A \w+ of type \d\.", pair.caption) for pair in asked)
+    assert any("What fills the tile? A" in text for text in pairs.texts())
+
+    batch = Collate(processor)(got)
+    assert batch.prefix is not None
+    ids, mask = batch.texts["input_ids"], batch.texts["attention_mask"].bool()
+    for pair, row, seen, start in zip(got, ids, mask, batch.prefix.tolist(), strict=True):
+        alone = processor.texts([pair.caption])["input_ids"][0]
+        prompt = (
+            processor.texts([pair.question])["input_ids"][0][:-1] if pair.question else alone[:1]
+        )
+        assert torch.equal(row[:start], asks)
+        assert torch.equal(row[start:][seen[start:]], alone[1:])
+        assert (row[~seen] == processor.marks.pad).all()
+    one, other = got.index(asked[0]), next(k for k, pair in enumerate(got) if not pair.question)
+    assert batch.group[one] != batch.group[other]
+
+    plain = PairDataset(root, "train", shards=shards)
+    told = [plain[visit] for visit in visits]
+    assert not any(pair.question for pair in told)
+    assert Collate(processor)(told).prefix is None
+
+
+def test_an_answer_is_kept_where_its_question_is_too_long(pairs: PairDataset) -> None:
+    config = ProcessorConfig(image_px=16, text_tokens=12)
+    short = SarProcessor(config, train_tokenizer(pairs.texts(), 400))
+    image = pairs[Visit(0, 0)].image
+    batch = Collate(short)([Pair(image, "A sea.", "What fills the tile, and what else? " * 3)])
+    answer = short.texts(["A sea."])["input_ids"][0]
+    assert batch.texts["input_ids"].shape == (1, 12)
+    assert torch.equal(batch.texts["input_ids"][0, -len(answer) + 1 :], answer[1:])
+    assert batch.prefix.tolist() == [12 - len(answer) + 1]

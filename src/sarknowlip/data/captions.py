@@ -4,7 +4,8 @@ The caption of a visit is drawn by a counter-based generator (Philox, Salmon et 
 seed, epoch and index: it is the same whichever process asks, and in whatever order. First a level
 is drawn by weight, of those that the tile has. A paragraph is a caption by itself. Of sentences,
 phrases and tags a random non-empty subset of at most `most` is taken, in random order; a text comes
-early in proportion to the weight of its dimension (Efraimidis and Spirakis 2006).
+early in proportion to the weight of its dimension (Efraimidis and Spirakis 2006). Of questions one
+is drawn by the same weights; its caption is the answer, told after the question.
 """
 
 from __future__ import annotations
@@ -28,18 +29,25 @@ STREAM = 1
 """Tells captions from other draws of the same seed."""
 LEVELS = ("sentence", "paragraph", "phrase", "tag")
 """Levels that make captions; questions and groundings are examples of another kind."""
+QUESTION = "question-answer"
+"""Level of a question with its answer."""
 JOINTS = {"sentence": " ", "phrase": ", ", "tag": ", "}
 
 Weight = Annotated[float, Field(ge=0.0)]
 
 
 class LevelWeights(Config):
-    """How often captions of a level are drawn, relative to each other."""
+    """How often captions of a level are drawn, relative to each other.
+
+    Attributes:
+        question: Of a question that is given and its answer that is told; choices are not said.
+    """
 
     sentence: Weight = 1.0
     paragraph: Weight = 0.0
     phrase: Weight = 0.0
     tag: Weight = 0.0
+    question: Weight = 0.0
 
 
 class DimensionWeights(Config):
@@ -78,16 +86,18 @@ class Said:
     """One text about a tile.
 
     Attributes:
-        level: Sentence, paragraph, phrase or tag.
+        level: Sentence, paragraph, phrase, tag or `QUESTION`.
         dimension: Part of the chain of thought.
-        text: Words.
+        text: Words; of a question the answer.
         scope: What it holds of; that of all its claims.
+        question: Words of a question, else empty.
     """
 
     level: str
     dimension: str
     text: str
     scope: Scope = UNKNOWN
+    question: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,7 +105,8 @@ class Captions:
     """What a tile can be called.
 
     Attributes:
-        said: Its texts of the levels `LEVELS`, in file order.
+        said: Its texts of the levels `LEVELS` and, where they are asked for, its questions, in
+            file order.
     """
 
     said: tuple[Said, ...] = field(default=())
@@ -116,31 +127,32 @@ class Captions:
         return Captions(tuple(said for said in self.said if said.scope.holds_in(window)))
 
 
-def read_captions(annotation_folder: Path) -> dict[str, Captions]:
+def read_captions(annotation_folder: Path, *, asked: bool = False) -> dict[str, Captions]:
     """Return the captions of each tile that has a sentence, by tile, with unknown scopes.
 
     Args:
         annotation_folder: One version, as `annotate.store.annotation_folder` gives it.
+        asked: Whether questions are among them.
 
     Raises:
         CorpusError: The file is absent or damaged.
     """
     found: dict[str, list[Said]] = {}
     for text in read_texts(annotation_folder):
-        if text.level in LEVELS:
-            said = Said(text.level, text.dimension, text.text)
+        if text.level in LEVELS or (asked and text.level == QUESTION):
+            said = Said(text.level, text.dimension, text.text, question=text.question or "")
             found.setdefault(text.tile_id, []).append(said)
     captions = {tile_id: Captions(tuple(said)) for tile_id, said in found.items()}
     return {tile_id: told for tile_id, told in captions.items() if told.sentences}
 
 
-def judged(held: Stored) -> Captions:
-    """Return the captions of a tile with what they hold of."""
+def judged(held: Stored, *, asked: bool = False) -> Captions:
+    """Return the captions of a tile, and its questions if `asked`, with what they hold of."""
     scopes = claim_scopes(held)
     said = (
-        Said(text.level, text.dimension, text.text, text_scope(text, scopes))
+        Said(text.level, text.dimension, text.text, text_scope(text, scopes), text.question or "")
         for text in held.texts
-        if text.level in LEVELS
+        if text.level in LEVELS or (asked and text.level == QUESTION)
     )
     return Captions(tuple(said))
 
@@ -185,7 +197,8 @@ def drawn_texts(
         texts, weights = [t for t, w in zip(texts, weights, strict=True) if w], weights[weights > 0]
     else:
         weights = np.ones(len(texts))
-    count = int(rng.integers(1, min(config.most, len(texts)) + 1))
+    most = 1 if texts[0].level == QUESTION else config.most
+    count = int(rng.integers(1, min(most, len(texts)) + 1))
     keys = rng.exponential(size=len(texts)) / weights
     return tuple(texts[i] for i in np.argsort(keys, kind="stable")[:count])
 
@@ -203,7 +216,8 @@ def can_draw(captions: Captions, config: CaptionConfig) -> bool:
 def _levels(captions: Captions, weights: LevelWeights) -> dict[str, float]:
     """Return the levels to draw from and their weights."""
     there = {said.level for said in captions.said}
-    wanted = {k: w for k, w in weights.model_dump().items() if w > 0 and k in there}
+    named = {QUESTION if k == "question" else k: w for k, w in weights.model_dump().items()}
+    wanted = {k: w for k, w in named.items() if w > 0 and k in there}
     return wanted or ({"sentence": 1.0} if "sentence" in there else {})
 
 

@@ -43,10 +43,17 @@ WHOLE = -1
 
 @dataclass(frozen=True)
 class Pair:
-    """A tile and what is said about it."""
+    """A tile and what is said about it.
+
+    Attributes:
+        image: Tile.
+        caption: Words; the answer where there is a question.
+        question: What is asked; empty for a caption by itself.
+    """
 
     image: TileImage
     caption: str
+    question: str = ""
 
 
 class PairDataset(Dataset[Pair]):
@@ -86,10 +93,11 @@ class PairDataset(Dataset[Pair]):
             raise CorpusError(
                 f"{root} has no shards of {folder.name}", "run `sarknowlip corpus shards`"
             )
+        asked = self.captions.levels.question > 0
         self.source: TileSource = (
-            CorpusSource(root, split, folder, scoped=not self.augment.off)
+            CorpusSource(root, split, folder, scoped=not self.augment.off, asked=asked)
             if found is None
-            else ShardSource(found, split)
+            else ShardSource(found, split, asked=asked)
         )
 
     @property
@@ -116,11 +124,16 @@ class PairDataset(Dataset[Pair]):
         said = drawn_texts(captions, self.captions, seed=self.seed, epoch=epoch, index=index)
         if not self.augment.off:
             image = changed(image, joint(text.scope for text in said), self.augment, chance)
-        return Pair(image, caption_of(said))
+        return Pair(image, caption_of(said), said[0].question)
 
     def texts(self) -> list[str]:
-        """Return all sentences of the split, tile by tile."""
-        return [text for k in range(len(self)) for text in self.source.captions(k).sentences]
+        """Return all sentences of the split, tile by tile, and questions if they are drawn."""
+        found: list[str] = []
+        for index in range(len(self)):
+            captions = self.source.captions(index)
+            found += captions.sentences
+            found += [f"{said.question} {said.text}" for said in captions.said if said.question]
+        return found
 
     def require_pairs(self) -> None:
         """Check that there is something to learn from.

@@ -27,7 +27,7 @@ from odc.geo.geobox import GeoBox
 
 from sarknowlip.annotate.store import annotation_folder
 from sarknowlip.core.errors import CorpusError
-from sarknowlip.data.captions import Captions, Said
+from sarknowlip.data.captions import QUESTION, Captions, Said
 from sarknowlip.data.scope import Scope
 from sarknowlip.data.shards import (
     IMAGE_SCHEMA,
@@ -235,8 +235,8 @@ class Shards:
             radiometry=tile.radiometry,
         )
 
-    def captions(self, row: int) -> Captions:
-        """Return what a tile can be called.
+    def captions(self, row: int, *, asked: bool = False) -> Captions:
+        """Return what a tile can be called, and what can be asked about it if `asked`.
 
         Raises:
             CorpusError: The file is damaged.
@@ -245,7 +245,11 @@ class Shards:
         place = row - first
         for batch in self._texts.batches(number):
             if place < len(batch):
-                return Captions(tuple(_said(text) for text in batch["captions"][place].as_py()))
+                texts = batch["captions"][place].as_py()
+                if asked:
+                    tasks = batch["tasks"][place].as_py()
+                    texts += [task for task in tasks if task["level"] == QUESTION]
+                return Captions(tuple(map(_said, texts)))
             place -= len(batch)
         raise IndexError(row)
 
@@ -303,7 +307,8 @@ def _said(text: dict[str, Any]) -> Said:
         speckles=text["speckles"],
         polarizations=tuple(text["polarizations"]),
     )
-    return Said(text["level"], text["dimension"], text["text"], scope)
+    question = text.get("question") or ""
+    return Said(text["level"], text["dimension"], text["text"], scope, question)
 
 
 @lru_cache(maxsize=64)

@@ -57,17 +57,22 @@ class CorpusSource:
         split: Part of the corpus.
         annotation: Folder of a version of the annotations.
         scoped: Whether captions shall know what they hold of: claims and facts are read for it.
+        asked: Whether questions are among them.
 
     Raises:
         CorpusError: The corpus or the annotations are damaged.
     """
 
-    def __init__(self, root: Path, split: Split, annotation: Path, *, scoped: bool) -> None:
+    def __init__(
+        self, root: Path, split: Split, annotation: Path, *, scoped: bool, asked: bool = False
+    ) -> None:
         catalog = Catalog(root)
         shared: dict[str, Any] = {}
         self._entries: list[_Entry] = []
         self.untold = 0
-        for record, told in _captions(catalog.records(split), annotation, scoped):
+        for record, told in _captions(
+            catalog.records(split), annotation, scoped=scoped, asked=asked
+        ):
             if told is None:
                 self.untold += 1
                 continue
@@ -101,10 +106,11 @@ class ShardSource:
     Args:
         shards: Of the corpus.
         split: Part of the corpus.
+        asked: Whether questions are among the captions.
     """
 
-    def __init__(self, shards: Shards, split: Split) -> None:
-        self._shards = shards
+    def __init__(self, shards: Shards, split: Split, *, asked: bool = False) -> None:
+        self._shards, self._asked = shards, asked
         rows = [row for row, tile in enumerate(shards.tiles) if tile.split == split]
         self._rows = [row for row in rows if shards.told[row]]
         self.untold = len(rows) - len(self._rows)
@@ -126,19 +132,19 @@ class ShardSource:
         Raises:
             CorpusError: The shard is damaged.
         """
-        return self._shards.captions(self._rows[index])
+        return self._shards.captions(self._rows[index], asked=self._asked)
 
 
 def _captions(
-    records: Iterator[TileRecord], annotation: Path, scoped: bool
+    records: Iterator[TileRecord], annotation: Path, *, scoped: bool, asked: bool
 ) -> Iterator[tuple[TileRecord, Captions | None]]:
     """Yield each tile with its captions, None without a sentence."""
     if not scoped:
-        known = read_captions(annotation)
+        known = read_captions(annotation, asked=asked)
         yield from ((record, known.get(record.id)) for record in records)
         return
     while some := list(islice(records, CHUNK)):
         held = stored(annotation, [record.id for record in some])
         for record in some:
-            told = judged(held[record.id])
+            told = judged(held[record.id], asked=asked)
             yield record, told if told.sentences else None

@@ -66,8 +66,11 @@ def make_corpus(
     return root
 
 
-def write_texts(root: Path, version: str = "v0001") -> Path:
-    """Write four sentences a tile, each of one claim; the first is shared by all."""
+def write_texts(root: Path, version: str = "v0001", *, asked: bool = False) -> Path:
+    """Write four sentences a tile, each of one claim; the first is shared by all.
+
+    With `asked` there is a question about the second, too.
+    """
     texts, claims, facts = [], [], []
     for index, record in enumerate(Catalog(root).records()):
         kind, level = KINDS[index % len(KINDS)], -22 + 2 * (index % 8)
@@ -91,6 +94,14 @@ def write_texts(root: Path, version: str = "v0001") -> Path:
             claims.append(claim)
             texts.append(Text.of(record.id, "landform", "sentence", sentence, claim_ids=[claim.id]))
         texts.append(Text.of(record.id, "landform", "tag", kind, claim_ids=[claims[-3].id]))
+        if asked:
+            texts.append(
+                Text.of(
+                    record.id, "landform", "question-answer", f"A {kind} of type {index}.",
+                    claim_ids=[claims[-3].id], question="What fills the tile?", topic="function",
+                    choices=[f"A {kind} of type {index}.", "Nothing."],
+                )
+            )  # fmt: skip
     folder = root / ANNOTATIONS / version
     folder.mkdir(parents=True)
     pq.write_table(texts_table(texts), folder / TEXTS)
