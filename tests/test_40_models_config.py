@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Literal, get_origin
 
 import pytest
 import torch
@@ -32,6 +33,15 @@ def test_a_configuration_without_arguments_is_tiny() -> None:
     assert plain.pop("image_style") is None  # None is our own style
     assert ImageStyle.model_validate(tiny.pop("image_style")) == ImageStyle()
     assert plain == tiny
+
+
+def test_page_of_the_model_tells_every_image_style() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "model.md").read_text("utf-8")
+    for name, field in ImageStyle.model_fields.items():
+        row = re.search(rf"^\| `{name}` \| (.*?) \|", page, re.MULTILINE)
+        assert row, name
+        values = field.annotation.__args__ if get_origin(field.annotation) is Literal else ()
+        assert [value for value in values if f"`{value}`" not in row[1]] == []
 
 
 def test_configuration_survives_its_file(tmp_path: Path) -> None:
