@@ -304,9 +304,9 @@ def test_questions_are_given_and_answers_told(
     ids, mask = batch.texts["input_ids"], batch.texts["attention_mask"].bool()
     for pair, row, seen, start in zip(got, ids, mask, batch.prefix.tolist(), strict=True):
         alone = processor.texts([pair.caption])["input_ids"][0]
-        prompt = (
-            processor.texts([pair.question])["input_ids"][0][:-1] if pair.question else alone[:1]
-        )
+        asks = alone[:1]
+        if pair.question:
+            asks = processor.texts([pair.question])["input_ids"][0][:-1]
         assert torch.equal(row[:start], asks)
         assert torch.equal(row[start:][seen[start:]], alone[1:])
         assert (row[~seen] == processor.marks.pad).all()
