@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 
 from data.claims.make import predicates
+from data.pairs.make import make_corpus
 from sarknowlip.annotate.claim import Claim, Text
 from sarknowlip.annotate.lookup import Stored
 from sarknowlip.annotate.tile import AnnotateConfig, TileAnnotator
@@ -27,12 +28,14 @@ from sarknowlip.data.augment import (
     averaged,
     changed,
     crop,
+    drawn_factor,
     drawn_window,
     speckled,
     turned,
     without_channels,
 )
-from sarknowlip.data.captions import claim_scopes, judged
+from sarknowlip.data.captions import Captions, Said, claim_scopes, judged
+from sarknowlip.data.pairs import PairDataset, Visit
 from sarknowlip.data.scope import (
     ANYWHERE,
     DETECTED,
@@ -390,3 +393,38 @@ def test_claims_kept_in_a_crop_are_found_in_it_again(
             kept.update(c.predicate for c in left)
     assert sum(kept.values()) > 100
     assert {"object_size", "direction", "distance", "place_name", "viewing"} <= kept.keys()
+
+
+def test_crops_are_whole_blocks_and_are_averaged() -> None:
+    config = AugmentConfig(smallest_crop=0.3, multilook=4)
+    tile, factors = tile_of((2, 61, 90)), Counter()
+    for epoch in range(200):
+        chance = Chance(0, epoch, 0)
+        factor = drawn_factor(config, chance)
+        window = drawn_window((61, 90), config.smallest_crop, chance, block=factor)
+        if window is None:
+            continue
+        x0, y0, x1, y1 = window
+        assert 0 <= x0 < x1 <= 90
+        assert 0 <= y0 < y1 <= 61
+        assert (x1 - x0) % factor == (y1 - y0) % factor == 0
+        before = crop(tile, window)
+        after = changed(before, EVERYWHERE, config, chance)
+        assert after.db.shape[1:] == ((y1 - y0) // factor, (x1 - x0) // factor)
+        assert after.geobox.extent.geom.equals(before.geobox.extent.geom)
+        factors[factor] += 1
+    assert min(factors[k] for k in (1, 2, 3, 4)) > 30
+    assert drawn_window((3, 90), 0.3, Chance(0, 0, 0), block=4) is not None
+
+
+def test_pairs_average_their_crops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = make_corpus(tmp_path / "corpus", 2)
+    config = AugmentConfig(smallest_crop=0.5, multilook=3)
+    pairs = PairDataset(root, "train", augment=config)
+    said = Captions((Said("sentence", "landform", "Land.", EVERYWHERE),))
+    monkeypatch.setattr(pairs.source, "captions", lambda index: said)
+    for epoch in range(40):
+        factor = drawn_factor(config, Chance(0, epoch, 0))
+        image = pairs[Visit(epoch, 0)].image
+        if image.geobox.extent.boundingbox.span_x < 320:
+            assert image.geobox.resolution.x == pytest.approx(10 * factor)

@@ -1,7 +1,8 @@
 """Changes to a tile that leave it a lawful radar image and its caption true.
 
-- Crop: a window; the map grid moves along. Texts that do not provably hold of it are dropped; where
-  none is left, or no pixel has data, the tile stays whole.
+- Crop: a window, of whole blocks of the multilooking to come; the map grid moves along. Texts that
+  do not provably hold of it are dropped; where none is left, or no pixel has data, the tile stays
+  whole.
 - Turn: one of the seven quarter turns and mirrorings, only with a caption that holds then. The map
   grid turns along; heading, orbit and side of look are no longer those of the image: unknown.
 - Polarisation dropout: never all, never one that the caption speaks of.
@@ -88,25 +89,41 @@ class Chance:
         return np.random.Generator(bits)
 
 
-def drawn_window(shape: tuple[int, int], smallest: float, chance: Chance) -> Box | None:
+def drawn_factor(config: AugmentConfig, chance: Chance) -> int:
+    """Return the edge of the blocks of pixels that are averaged; 1 for none."""
+    if config.multilook == 1:
+        return 1
+    return int(chance.stream(BLOCKS).integers(1, config.multilook + 1))
+
+
+def drawn_window(
+    shape: tuple[int, int], smallest: float, chance: Chance, *, block: int = 1
+) -> Box | None:
     """Return a random window x0, y0, x1, y1 of the tile's proportions; None for all of it.
 
     Args:
         shape: Rows, columns.
         smallest: Least edge as a share of the tile's, 0…1.
         chance: Of the visit.
+        block: Edges are rounded up to a multiple of it, down where the tile ends before.
     """
     if smallest >= 1.0:
         return None
     rng = chance.stream(CROP)
     share = rng.uniform(smallest, 1.0)
-    edges = [max(1, round(share * length)) for length in shape]
+    edges = [_rounded(max(1, round(share * length)), length, block) for length in shape]
     top, left = (
         int(rng.integers(0, length - edge + 1)) for length, edge in zip(shape, edges, strict=True)
     )
     whole = (0, 0, shape[1], shape[0])
     window = (left, top, left + edges[1], top + edges[0])
     return None if window == whole else window
+
+
+def _rounded(edge: int, length: int, block: int) -> int:
+    """Return an edge as whole blocks, if one fits into the length."""
+    whole = min(-(-edge // block), length // block) * block
+    return whole or edge
 
 
 def crop(tile: TileImage, window: Box) -> TileImage:
@@ -132,8 +149,8 @@ def changed(tile: TileImage, scope: Scope, config: AugmentConfig, chance: Chance
         rng = chance.stream(TURN)
         if rng.random() < config.turn:
             tile = turned(tile, int(rng.integers(1, 8)))
-    if scope.speckles and config.multilook > 1:
-        tile = averaged(tile, int(chance.stream(BLOCKS).integers(1, config.multilook + 1)))
+    if scope.speckles:
+        tile = averaged(tile, drawn_factor(config, chance))
     if scope.speckles and config.speckle:
         rng = chance.stream(SPECKLE)
         if rng.random() < config.speckle:

@@ -17,7 +17,14 @@ from torch.utils.data import Dataset
 from sarknowlip.annotate.store import annotation_folder
 from sarknowlip.core.errors import CorpusError
 from sarknowlip.corpus.record import Split
-from sarknowlip.data.augment import AugmentConfig, Chance, changed, crop, drawn_window
+from sarknowlip.data.augment import (
+    AugmentConfig,
+    Chance,
+    changed,
+    crop,
+    drawn_factor,
+    drawn_window,
+)
 from sarknowlip.data.captions import CaptionConfig, Captions, can_draw, caption_of, drawn_texts
 from sarknowlip.data.scope import joint
 from sarknowlip.data.shard_reader import Shards
@@ -153,7 +160,8 @@ class PairDataset(Dataset[Pair]):
     ) -> tuple[TileImage, Captions]:
         """Return a drawn window and what holds of it; all where there would be nothing to say."""
         shape = image.db.shape[1], image.db.shape[2]
-        window = drawn_window(shape, self.augment.smallest_crop, chance)
+        block = drawn_factor(self.augment, chance)
+        window = drawn_window(shape, self.augment.smallest_crop, chance, block=block)
         if window is None:
             return image, captions
         left, part = captions.holding(window), crop(image, window)
