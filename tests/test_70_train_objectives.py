@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from itertools import pairwise
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import pytest
@@ -12,7 +14,10 @@ from torch import Tensor, distributed, nn
 from torch.overrides import TorchFunctionMode
 
 from sarknowlip.core.errors import ConfigError
+from sarknowlip.data.loader import Batch
 from sarknowlip.models.model import SarKnowLIP
+from sarknowlip.train.distributed import Ranks
+from sarknowlip.train.loop import _Run
 from sarknowlip.train.objectives import OBJECTIVES
 from sarknowlip.train.objectives.config import (
     CombinedConfig,
@@ -21,6 +26,8 @@ from sarknowlip.train.objectives.config import (
     ObjectiveConfig,
 )
 from sarknowlip.train.objectives.objective import Objective, Parts
+from sarknowlip.train.step import TrainStep
+from sarknowlip.train.wrapped import Wrapped
 from small_model import rows_of, small_batch, small_model, small_size
 from two_processes import in_two_processes
 
@@ -63,20 +70,74 @@ def backward(case: str, **changes: object) -> tuple[Parts, dict[str, Tensor]]:
     return found, gradients(model, objective)
 
 
-def test_gradient(case: str) -> None:
-    """The slope along the gradient is its length, by central differences."""
-    _, grads = backward(case)
-    model, objective = make(case)
-    length = torch.stack([grad.square().sum() for grad in grads.values()]).sum().sqrt()
-    weights = dict(zip(grads, [*model.parameters(), *objective.parameters()], strict=True))
-    reach, losses = 3e-3, []
-    for side in (1, -2):
+def groups(model: nn.Module, objective: nn.Module) -> dict[str, list[nn.Parameter]]:
+    """Return weights by member of a member of the model, and those of the objective."""
+    found: dict[str, list[nn.Parameter]] = {}
+    for name, weight in model.named_parameters():
+        found.setdefault(".".join(name.split(".")[:2]), []).append(weight)
+    return found | {"objective": list(objective.parameters())}
+
+
+def test_gradient(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slopes along random directions, one for each group of weights, by central differences.
+
+    In double precision throughout: a part that the gradient lacks shows in its own group.
+    """
+    model, objective = (module.double() for module in make(case))
+    batch = small_batch()
+    if "masked" in objective.terms:
+        masked = objective.terms["masked"]
+        target = masked.targets(batch.images["pixel_values"], batch.images["channel_ids"])
+        monkeypatch.setattr(masked, "targets", lambda *_: target)
+    monkeypatch.setattr(Tensor, "float", Tensor.double)
+    images = {k: v.double() if v.is_floating_point() else v for k, v in batch.images.items()}
+    batch = dataclasses.replace(batch, images=images)
+    drawn = objective.draw(batch, chance())
+    objective.parts(model, batch, drawn).loss.backward()
+    draw, reach = torch.Generator().manual_seed(9), 1e-5
+    for name, weights in groups(model, objective).items():
+        aims = [torch.randn(w.shape, generator=draw, dtype=w.dtype) for w in weights]
+        expected = sum(
+            0.0 if weight.grad is None else float((weight.grad * aim).sum())
+            for weight, aim in zip(weights, aims, strict=True)
+        )
+        losses = []
         with torch.no_grad():
-            for name, weight in weights.items():
-                weight.add_(grads[name], alpha=side * reach / float(length))
-            losses.append(objective(model, small_batch(), chance()).loss.double())
-    slope = (losses[0] - losses[1]) / (2 * reach)
-    assert float(slope) == pytest.approx(float(length), rel=0.01)
+            for side in (1, -2):
+                for weight, aim in zip(weights, aims, strict=True):
+                    weight.add_(aim, alpha=side * reach)
+                losses.append(float(objective.parts(model, batch, drawn).loss))
+            for weight, aim in zip(weights, aims, strict=True):
+                weight.add_(aim, alpha=reach)
+        slope = (losses[0] - losses[1]) / (2 * reach)
+        assert slope == pytest.approx(expected, rel=1e-4, abs=1e-7), name
+
+
+REACHED = {
+    "contrastive": ("image.", "text.", "image_projection", "text_projection", "logit_scale"),
+    "sigmoid": ("image.", "text.", "image_projection", "text_projection", "logit_scale", "bias"),
+    "matching": ("image.", "text.", "fusion."),
+    "caption": ("image.", "text.tokens", "decoder."),
+    "masked": ("image.", "text.", "pixels."),
+}
+"""Members of the model that a term alone trains, by how their names begin."""
+SPARE = {"pixels.no_text"}
+"""Stands in for a text, where there is none."""
+
+
+@pytest.mark.parametrize("name", list(REACHED))
+def test_a_term_reaches_what_it_should(name: str) -> None:
+    model, objective = make(name)
+    drawn = objective.draw(small_batch(), chance())
+    drawn[name][:1] = 0.0  # a caption without an image
+    objective.parts(model, small_batch(), drawn).loss.backward()
+    members = groups(model, objective)
+    moved = {
+        member
+        for member, weights in members.items()
+        if any(w.grad is not None and w.grad.abs().max() > 0 for w in weights)
+    }
+    assert moved == {m for m in members if m.startswith(REACHED[name])} - SPARE
 
 
 @pytest.mark.parametrize("chunk", [3, 100])
@@ -86,6 +147,50 @@ def test_chunks_change_nothing(case: str, chunk: int) -> None:
     assert torch.allclose(parts.loss, whole.loss, atol=1e-6)
     for name, grad in grads.items():
         assert torch.allclose(grad, expected[name], atol=2e-6, rtol=1e-4), name
+
+
+def even_batch() -> Batch:
+    """Return pairs of which any two neighbours have as many words and numbers as any others."""
+    batch = small_batch()
+    draw = torch.Generator().manual_seed(5)
+    pixels = torch.randn(batch.images["pixel_values"].shape, generator=draw)
+    ids = torch.randint(3, 300, batch.texts["input_ids"].shape, generator=draw)
+    return dataclasses.replace(
+        batch,
+        images=batch.images | {"pixel_values": pixels},
+        texts={"input_ids": ids, "attention_mask": torch.ones_like(ids)},
+        group=torch.arange(len(batch)),
+    )
+
+
+@pytest.mark.parametrize("cuts", [(0, 2, 8), (0, 4, 6, 8)])
+@pytest.mark.parametrize("name", ["matching", "caption", "masked", "contrastive"])
+def test_parts_of_a_batch_add_up(name: str, cuts: tuple[int, ...]) -> None:
+    """By the loop's own sum: with equal draws; and where a pool of two has one negative only."""
+    config = ObjectiveConfig(
+        matching=MatchingConfig(pool=2), masked=MaskedConfig(target="db"), name=name
+    )
+    batch, found = even_batch(), []
+    for bounds in (cuts, (0, 8)):
+        model = small_model(config)
+        objective = OBJECTIVES[name](config, small_size(config))
+        joint = objective.draw(batch, chance())
+        rows = [slice(*pair) for pair in pairwise(bounds)]
+        draws = [{key: value[part] for key, value in joint.items()} for part in rows]
+        ranks = Ranks(0, 1, torch.device("cpu"))
+        module = TrainStep(model, objective, "fp32")
+        run = SimpleNamespace(
+            config=SimpleNamespace(seed=0),
+            step=0,
+            ranks=ranks,
+            wrapped=Wrapped(module, "none", ranks, False),
+        )
+        with patch.object(objective, "draw", side_effect=draws):
+            values = _Run._gradients(run, [rows_of(batch, part) for part in rows])
+        found.append({"loss": values["loss"], **gradients(model)})
+    parts, whole = found
+    same = [torch.allclose(parts[key], whole[key], atol=1e-6, rtol=1e-4) for key in whole]
+    assert all(same) == (name != "contrastive")  # its negatives are of the part
 
 
 def test_bf16_is_near(case: str) -> None:
