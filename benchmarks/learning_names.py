@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from sarknowlip.annotate.claim import Text
 from sarknowlip.annotate.store import (
     CLAIMS,
+    MANIFEST,
     TEXTS,
     annotation_folder,
     read_claims,
@@ -27,7 +28,6 @@ from sarknowlip.core.hashing import file_sha256
 from sarknowlip.data.shards import build_shards
 
 NAMED, NAMELESS = "v0001", "v0002"
-MANIFEST = "annotation.json"
 ENDS = re.compile(r"(?<=[.]) (?=[A-Z])")
 """Between sentences of a paragraph."""
 
