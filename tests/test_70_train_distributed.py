@@ -44,6 +44,13 @@ VARIED = [
     "objective.combined.learned=true",
 ]
 """Parts of a batch, averaged weights and all objectives."""
+SAVING = {
+    "fsdp2-recomputed": ["parallel=fsdp2", "gradient_checkpointing=true"],
+    "fsdp2-chunks": ["parallel=fsdp2", "objective.chunk=2"],
+    "ddp-both": ["parallel=ddp", "gradient_checkpointing=true", "objective.chunk=2"],
+}
+"""What saves memory, in two processes."""
+SHORT = [*VARIED, "steps=3"]
 
 
 def torchrun(corpus: Path, jobs: list[dict[str, Any]], count: int = 2) -> subprocess.Popen[str]:
@@ -65,49 +72,46 @@ def corpus(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def alone(corpus: Path) -> dict[str, Path]:
     """Return runs of a single process."""
-    runs = {name: corpus.parent / f"alone-{name}" for name in ("plain", "varied")}
+    settings = {"plain": PLAIN, "varied": VARIED, "short": SHORT}
+    runs = {name: corpus.parent / f"alone-{name}" for name in settings}
     for name, out in runs.items():
-        run_job(corpus, str(out), PLAIN if name == "plain" else VARIED)
+        run_job(corpus, str(out), settings[name])
     return runs
 
 
 @pytest.fixture(scope="module")
 def together(corpus: Path) -> dict[str, Path]:
     """Return runs of two processes."""
-    runs = {
-        f"{kind}-{name}": corpus.parent / f"{kind}-{name}"
+    settings = {
+        f"{kind}-{name}": [*base, f"parallel={kind}"]
         for kind in ("ddp", "fsdp2")
-        for name in ("plain", "varied")
-    }
-    jobs = [
-        {
-            "out": str(out),
-            "settings": [
-                *(PLAIN if name.endswith("plain") else VARIED),
-                f"parallel={name.partition('-')[0]}",
-            ],
-        }
-        for name, out in runs.items()
-    ]
+        for name, base in (("plain", PLAIN), ("varied", VARIED))
+    } | {name: [*SHORT, *more] for name, more in SAVING.items()}
+    runs = {name: corpus.parent / name for name in settings}
+    jobs = [{"out": str(out), "settings": settings[name]} for name, out in runs.items()]
     process = torchrun(corpus, jobs)
     errors = process.communicate(timeout=500)[1]
     assert process.returncode == 0, errors
     return runs
 
 
+PAIRS = {"ddp-plain": "plain", "ddp-varied": "varied", "fsdp2-plain": "plain"}
+PAIRS |= {"fsdp2-varied": "varied"} | dict.fromkeys(SAVING, "short")
+"""Runs of two processes, and the run of one that they equal."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["ddp", "fsdp2"])
-@pytest.mark.parametrize("name", ["plain", "varied"])
+@pytest.mark.parametrize("name", list(PAIRS))
 def test_two_processes_train_as_one(
-    alone: dict[str, Path], together: dict[str, Path], kind: str, name: str
+    alone: dict[str, Path], together: dict[str, Path], name: str
 ) -> None:
-    one, two = curve(alone[name]), curve(together[f"{kind}-{name}"])
+    one, two = curve(alone[PAIRS[name]]), curve(together[name])
     assert [point[:2] for point in one] == [point[:2] for point in two]
     for (step, what, mine), (_, _, theirs) in zip(one, two, strict=True):
         assert theirs == pytest.approx(mine, rel=1e-5, abs=1e-5), (step, what)
     mine, theirs = (
         load_file(out / "model" / "model.safetensors")
-        for out in (alone[name], together[f"{kind}-{name}"])
+        for out in (alone[PAIRS[name]], together[name])
     )
     assert mine.keys() == theirs.keys()
     worst = max(float((mine[key] - theirs[key]).abs().max()) for key in mine)
