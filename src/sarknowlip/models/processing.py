@@ -128,12 +128,13 @@ class SarProcessor:
         """
         widest = max(len(tile.acquisition.polarizations) for tile in tiles)
         edge = self.config.image_px
-        pixels = np.zeros((len(tiles), widest, edge, edge), dtype=np.float32)
+        pixels = np.empty((len(tiles), widest, edge, edge), dtype=np.float32)
         ids = np.full((len(tiles), widest), ABSENT, dtype=np.int64)
         for row, tile in enumerate(tiles):
             band = tile.acquisition.frequency_band
             own = {channel_id(name, band): name for name in tile.acquisition.polarizations}
             ids[row, : len(own)] = sorted(own)
+            pixels[row, len(own) :] = 0.0
             normalise(tile, [own[key] for key in sorted(own)], pixels[row, : len(own)])
         lonlat, gsd = _places(tiles)
         geo = [_features(tile, (lon, lat)) for tile, (lon, lat) in zip(tiles, lonlat, strict=True)]
@@ -211,28 +212,31 @@ def normalise(tile: TileImage, names: Sequence[str], out: npt.NDArray[np.float32
         coarse = area_mean(np.exp(tile.db * NEPER), out.shape[1])
         source = power_to_db(coarse)
     elif tile.codes is not None:
-        source, step, base = (
-            tile.codes.pixels,
-            tile.codes.encoding.scale,
-            tile.codes.encoding.offset,
-        )
+        source, encoding = tile.codes.pixels, tile.codes.encoding
+        step, base = encoding.scale, encoding.offset
     else:
         source = tile.db
     if order != list(range(len(source))):
         source = source[order]
-    if source.dtype == np.uint16:
-        blank = None if source.all() else source == 0
-    else:
+    if source.dtype != np.uint16:
         source = np.maximum(source, np.float32(FLOOR_DB))
-        finite = np.isfinite(source)
-        blank = None if finite.all() else ~finite
+    # one channel after the other: several times as fast as over two axes
+    ends = np.array([[values.min(), values.max()] for values in source]).T
+    blank = None
+    if source.dtype == np.uint16:
+        blank = None if ends.all() else source == 0
+    elif not np.isfinite(ends).all():
+        blank = ~np.isfinite(source)
     if tile.radiometry.calibrated:
         centre = np.array([MEAN_DB[name] for name in names])
     else:
         centre = base + step * _medians(source, blank)
-    np.multiply(source, _column(step / spread), out=out, dtype=np.float32, casting="unsafe")
-    out += _column((base - centre) / spread)
-    np.clip(out, -LIMIT, LIMIT, out=out)
+    gain, shift = step / spread, (base - centre) / spread
+    np.copyto(out, source, casting="unsafe")
+    out *= _column(gain)
+    out += _column(shift)
+    if not (abs(ends * gain + shift) <= LIMIT).all():  # NaN, too
+        np.clip(out, -LIMIT, LIMIT, out=out)
     if blank is not None:
         np.copyto(out, np.float32(0.0), where=blank)
 
