@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections import Counter
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 
@@ -328,3 +329,30 @@ def test_an_answer_is_kept_where_its_question_is_too_long(pairs: PairDataset) ->
     assert batch.texts["input_ids"].shape == (1, 12)
     assert torch.equal(batch.texts["input_ids"][0, -len(answer) + 1 :], answer[1:])
     assert batch.prefix.tolist() == [12 - len(answer) + 1]
+
+
+def test_batches_are_pinned_where_there_is_a_gpu(
+    pairs: PairDataset, processor: SarProcessor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert not whole_loader(pairs, processor, 4).pin_memory
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert whole_loader(pairs, processor, 4).pin_memory
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda value: value + 1)
+    batch = Collate(processor)([pairs[Visit(0, 0)]])
+    pinned = replace(batch, prefix=torch.tensor([1])).pin_memory()
+    assert torch.equal(pinned.group, batch.group + 1)
+    assert torch.equal(pinned.prefix, torch.tensor([2]))
+    for name, value in batch.images.items():
+        assert torch.allclose(pinned.images[name], value + 1, equal_nan=True)
+    for name, value in batch.texts.items():
+        assert torch.equal(pinned.texts[name], value + 1)
+
+
+def test_whole_loader_reads_ahead_without_a_change(
+    pairs: PairDataset, processor: SarProcessor
+) -> None:
+    alone, ahead = (list(whole_loader(pairs, processor, 4, workers)) for workers in (0, 2))
+    for mine, theirs in zip(alone, ahead, strict=True):
+        assert torch.equal(mine.group, theirs.group)
+        assert torch.equal(mine.images["pixel_values"], theirs.images["pixel_values"])

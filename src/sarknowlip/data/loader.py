@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import signal
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -47,13 +47,20 @@ class Batch:
         return len(self.group)
 
     def to(self, device: torch.device) -> Batch:
-        """Return the batch on a device."""
+        """Return the batch on a device; pinned memory is copied while the program goes on."""
+        return self._each(lambda value: value.to(device, non_blocking=value.is_pinned()))
+
+    def pin_memory(self) -> Batch:
+        """Return the batch in page-locked memory, from which a GPU copies by itself."""
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
         return replace(
             self,
-            images={name: value.to(device) for name, value in self.images.items()},
-            texts={name: value.to(device) for name, value in self.texts.items()},
-            group=self.group.to(device),
-            prefix=None if self.prefix is None else self.prefix.to(device),
+            images={name: change(value) for name, value in self.images.items()},
+            texts={name: change(value) for name, value in self.texts.items()},
+            group=change(self.group),
+            prefix=None if self.prefix is None else change(self.prefix),
         )
 
 
@@ -197,6 +204,7 @@ def _loader(
         collate_fn=Collate(processor),
         num_workers=workers,
         worker_init_fn=_ignore_interrupt,
+        pin_memory=torch.cuda.is_available(),
         # GDAL's threads do not survive a fork
         multiprocessing_context="spawn" if workers else None,
         generator=torch.Generator().manual_seed(0),
