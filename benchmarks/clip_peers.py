@@ -16,10 +16,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from torchvision_operators import mend_torchvision
 
+mend_torchvision()  # before transformers is imported, which imports torchvision if it can
+
 
 def open_clip_or_skip() -> ModuleType:
     """Return open_clip; the benchmark is skipped, with the reason, where it cannot be imported."""
-    mend_torchvision()
     try:
         import open_clip
         import open_clip.loss
