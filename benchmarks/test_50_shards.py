@@ -7,6 +7,11 @@ files and a buffer of 500 tiles. Batches are compared before anything is timed. 
 batch each by turns. A rate is that of the median batch of an epoch, so that what other work takes
 from a shared machine counts little; the ratio is our rate by the peer's in the same epoch.
 
+`batches` are whole batches, pixels to tensors: centred decibels as the model takes them, from
+shards by way of `SarProcessor.images` (with channels, ground sample distance and geography), from
+the others by the same normalisation in numpy, sample by sample. `batches with texts` is
+`train_loader`: captions drawn, joined, and turned into tokens besides.
+
 `shards, first pass` checks each tile's CRC-32; later passes don't. `pairs` are whole training pairs
 (decibels, captions) from shards, and from the GeoTIFFs and tables of the corpus. Time to build
 includes the decoding of the GeoTIFFs in all rows but that of the GeoTIFFs themselves. Peers are
@@ -20,7 +25,7 @@ import statistics
 import sys
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -36,11 +41,21 @@ from data.pairs.make import write_texts
 from sarknowlip.corpus.build import BuildConfig, build
 from sarknowlip.corpus.catalog import Catalog
 from sarknowlip.corpus.split import SplitConfig
+from sarknowlip.data.loader import train_loader
 from sarknowlip.data.pairs import PairDataset, Visit
 from sarknowlip.data.shard_reader import Shards
 from sarknowlip.data.shards import IMAGES, SHARDS, build_shards
 from sarknowlip.geo.grid import GridConfig
 from sarknowlip.geo.raster import decode_tile
+from sarknowlip.models.processing import (
+    LIMIT,
+    MEAN_DB,
+    SPREAD_DB,
+    ProcessorConfig,
+    SarProcessor,
+)
+from sarknowlip.models.tokenizer import train_tokenizer
+from sarknowlip.sar.scaling import CALIBRATED, Encoding
 
 EDGE, CHANNELS, BATCH, SIDE = 224, 2, 32, 40
 ROUNDS, BUFFER, PAIRS = 9, 500, 256
@@ -157,6 +172,69 @@ def of_pairs(pairs: PairDataset) -> Reader:
     return read
 
 
+def normalised(codes: Iterable[np.ndarray], count: int, encoding: Encoding) -> torch.Tensor:
+    """Return what `SarProcessor.images` makes of calibrated tiles of its grid."""
+    spread, centre = (
+        np.array([of[name] for name in ("VV", "VH")])[:, None, None] for of in (SPREAD_DB, MEAN_DB)
+    )
+    gain = (encoding.scale / spread).astype(np.float32)
+    shift = ((encoding.offset - centre) / spread).astype(np.float32)
+    out = np.empty((count, *SHAPE), dtype=np.float32)
+    for image, own in zip(codes, out, strict=True):
+        np.multiply(image, gain, out=own, dtype=np.float32, casting="unsafe")
+        np.add(own, shift, out=own)
+        np.clip(own, -LIMIT, LIMIT, out=own)
+        if not image.all():
+            np.copyto(own, np.float32(0.0), where=image == 0)
+    return torch.from_numpy(out)
+
+
+def batches_of_memmap(folder: Path, count: int) -> Reader:
+    mapped = np.load(folder / "pixels.npy", mmap_mode="r")
+
+    def read(seed: int) -> Iterator[torch.Tensor]:
+        for rows in order(seed, count):
+            yield normalised((mapped[row] for row in rows), len(rows), CALIBRATED)
+
+    return read
+
+
+def batches_of_webdataset(folder: Path) -> Reader:
+    wds = importlib.import_module("webdataset")
+    paths = [str(path) for path in sorted(folder.glob("*.tar"))]
+
+    def stacked(samples: list[tuple[bytes]]) -> torch.Tensor:
+        images = (np.frombuffer(sample[0], np.uint16).reshape(SHAPE) for sample in samples)
+        return normalised(images, len(samples), CALIBRATED)
+
+    def read(seed: int) -> Iterator[torch.Tensor]:
+        stream = wds.WebDataset(paths, shardshuffle=len(paths), seed=seed, empty_check=False)
+        shuffled = stream.shuffle(BUFFER).to_tuple("bin")
+        yield from shuffled.batched(BATCH, collation_fn=stacked, partial=True)
+
+    return read
+
+
+def batches_of(pairs: PairDataset, processor: SarProcessor) -> Reader:
+    def read(seed: int) -> Iterator[torch.Tensor]:
+        for rows in order(seed, len(pairs)):
+            yield processor.images([pairs.source.image(int(row)) for row in rows])["pixel_values"]
+
+    return read
+
+
+def batches_with_texts(pairs: PairDataset, processor: SarProcessor) -> Reader:
+    def read(seed: int) -> Iterator[torch.Tensor]:
+        visits = [
+            [Visit(seed, int(row)) for row in rows]
+            for rows in order(seed, len(pairs))[: PAIRS // BATCH]
+        ]
+        for batch in train_loader(pairs, processor, visits):
+            yield batch.images["pixel_values"]
+
+    return read
+
+
 def race(readers: dict[str, Reader], seed: int) -> dict[str, float]:
     """Return images a second of readers that give a batch each by turns, in random order."""
     rng = np.random.default_rng(seed)
@@ -217,14 +295,30 @@ def test_shards(tmp_path: Path, record) -> None:
     for mine, theirs in zip(*(reader(0) for reader in pairs.values()), strict=True):
         assert torch.equal(mine, theirs)
 
+    told = PairDataset(root, "train", shards=True)
+    processor = SarProcessor(
+        ProcessorConfig(image_px=EDGE, text_tokens=77), train_tokenizer(told.texts()[:500], 400)
+    )
+    whole = {"batches from shards": batches_of(told, processor)}
+    whole["batches from a raw memory map"] = batches_of_memmap(
+        tmp_path / "raw memory map", len(paths)
+    )
+    if "webdataset" in readers:
+        whole["batches from webdataset"] = batches_of_webdataset(tmp_path / "webdataset")
+    for mine, theirs in zip(*(reader(0) for reader in list(whole.values())[:2]), strict=True):
+        assert torch.allclose(mine, theirs, atol=1e-5)
+    texts = {"batches with texts from shards": batches_with_texts(told, processor)}
+
     rates: dict[str, list[float]] = {}
     for seed in range(ROUNDS):
         raced = race(readers | {"shards, first pass": fresh()}, seed) | race(pairs, seed)
+        raced |= race(whole, seed) | race(texts, seed)
         for name, found in raced.items():
             rates.setdefault(name, []).append(found)
     medians = {}
     for name, found in rates.items():
-        base = rates["pairs from shards" if name.startswith("pairs") else "shards"]
+        kind = name.split()[0]
+        base = rates[f"{kind} from shards" if kind in ("pairs", "batches") else "shards"]
         ratios = sorted(mine / theirs for mine, theirs in zip(base, found, strict=True))
         medians[name] = statistics.median(ratios)
         seconds, megabytes = built.get(name, (None, None))
@@ -241,5 +335,7 @@ def test_shards(tmp_path: Path, record) -> None:
             build_s="" if seconds is None else f"{seconds:.1f}",
             megabytes="" if megabytes is None else f"{megabytes:.0f}",
         )
+    assert medians["batches from a raw memory map"] >= 0.8
+    assert medians.get("batches from webdataset", 2.0) >= 2.0
     assert medians["raw memory map"] >= 0.8
     assert medians.get("webdataset", 2.0) >= 2.0
