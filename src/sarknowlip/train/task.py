@@ -143,7 +143,8 @@ class PairTask:
             return {}
         self.module.eval()
         total: dict[str, float] = {}
-        batches = whole_loader(self._val, self.processor, self.config.data.batch)
+        data = self.config.data
+        batches = whole_loader(self._val, self.processor, data.batch, data.workers)
         for number, batch in enumerate(batches):
             generator = chance(self.config.seed, VALIDATION, number, self.ranks)
             loss, parts = self.module(batch.to(self.ranks.device), generator)

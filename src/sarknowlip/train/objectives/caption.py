@@ -7,7 +7,7 @@ from torch import Tensor
 from sarknowlip.losses.across import Totals
 from sarknowlip.losses.captioning import caption_nll
 from sarknowlip.losses.chunks import by_chunks
-from sarknowlip.train.objectives.config import CaptionConfig
+from sarknowlip.train.objectives.config import CaptionTermConfig
 from sarknowlip.train.objectives.terms import Seen
 
 
@@ -22,7 +22,7 @@ class Caption:
     reads: bool = False
     compares: bool = False
 
-    def __init__(self, config: CaptionConfig) -> None:
+    def __init__(self, config: CaptionTermConfig) -> None:
         self.config = config
 
     def __call__(self, seen: Seen, drawn: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ class MatchingConfig(Config):
     pool: Annotated[int, Field(ge=2)] | None = None
 
 
-class CaptionConfig(Config):
+class CaptionTermConfig(Config):
     """Texts told from images.
 
     Attributes:
@@ -87,6 +87,6 @@ class ObjectiveConfig(Config):
     mask_share: Share = 0.5
     chunk: Count | None = None
     matching: MatchingConfig = MatchingConfig()
-    caption: CaptionConfig = CaptionConfig()
+    caption: CaptionTermConfig = CaptionTermConfig()
     masked: MaskedConfig = MaskedConfig()
     combined: CombinedConfig = CombinedConfig()
