@@ -131,7 +131,5 @@ def test_missing_tensorboard_is_one_line(monkeypatch: pytest.MonkeyPatch) -> Non
         return None
 
     monkeypatch.setattr(board_module, "find_spec", nowhere)
-    with pytest.raises(
-        ConfigError, match=r"not installed; pip install .*\[tensorboard\]"
-    ):
+    with pytest.raises(ConfigError, match=r"not installed; pip install .*\[tensorboard\]"):
         require_board()
