@@ -114,6 +114,7 @@ def test_partials_are_swept(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / f"{TEMPORARY}xyz.tif").write_text("")
     (tmp_path / "a" / "tile.tif").write_text("")
+    assert remove_partials(tmp_path, deep=False) == 0
     assert remove_partials(tmp_path) == 1
     assert (tmp_path / "a" / "tile.tif").exists()
 

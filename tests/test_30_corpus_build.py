@@ -139,6 +139,20 @@ def test_repeating_changes_nothing(corpus: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in corpus.rglob("*.*")} == times
 
 
+def test_what_others_are_writing_is_left_alone(tmp_path: Path) -> None:
+    folder = scenes(tmp_path / "in", 1)
+    root = tmp_path / "corpus"
+    build([folder], root, CONFIG)
+    theirs = root / "shards" / "v0001" / ".partial-x.arrow"
+    ours = root / "tiles" / ".partial-y.tif"
+    for path in (theirs, ours):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    build([folder], root, CONFIG)
+    assert theirs.exists()
+    assert not ours.exists()
+
+
 def test_worker_count_and_order_do_not_matter(corpus: Path, tmp_path: Path) -> None:
     inputs = sorted((corpus.parent / "in").glob("*.tif"), reverse=True)
     build(inputs, tmp_path / "again", CONFIG, workers=2)

@@ -99,9 +99,15 @@ def read_json_lines(path: Path) -> list[Any]:
         raise SarKnowlipError(f"cannot read {path}: {error}", "delete it and run again") from error
 
 
-def remove_partials(root: Path) -> int:
-    """Delete what an interrupted writer left below `root`; return how many names went."""
-    leftovers = list(root.rglob(f"{TEMPORARY}*"))
+def remove_partials(root: Path, *, deep: bool = True) -> int:
+    """Delete what an interrupted writer left below `root`; return how many names went.
+
+    Args:
+        root: Folder.
+        deep: In its subfolders, too; False where others may be writing into these.
+    """
+    pattern = f"{TEMPORARY}*"
+    leftovers = list(root.rglob(pattern) if deep else root.glob(pattern))
     for path in leftovers:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

@@ -154,7 +154,9 @@ def build(
     with exclusive(root / FRAGMENTS / LOCK):
         known = known_fragments(root)
         _keep_recipe(root, config, bound=any(fragment.finished for fragment in known))
-        remove_partials(root)
+        remove_partials(root, deep=False)  # annotations and shards have writers of their own
+        for folder in (root / TILES, root / FRAGMENTS):
+            remove_partials(folder)
         products = _identify(paths, config, elevation, workers, progress)
         warn_of_ignored(products, config.read)
         jobs, replaced = plan(products, known)
