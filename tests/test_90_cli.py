@@ -21,6 +21,7 @@ from data.geotiff.make import make_geotiff
 from sarknowlip.annotate.truth.report import TruthTally, Verdict
 from sarknowlip.cli import app
 from sarknowlip.cli.annotate import _truth_table
+from sarknowlip.cli.output import emit
 
 SURFACE = {
     "quickstart": {"--out", "--input", "--json"},
@@ -265,3 +266,14 @@ def test_an_interrupt_says_how_to_go_on(workers: int, tmp_path: Path) -> None:
     assert "Traceback" not in said
     assert subprocess.run(command, check=False, capture_output=True).returncode == 0
     assert run("corpus", "validate", tmp_path / "c").returncode == 0
+
+
+def test_tables_are_for_people_and_json_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
+    value = {"share": 1 / 3, "area": 123456.7, "claims": {"a": {"n": 1}, "b": {"n": 2}}}
+    emit(value, False, "title")
+    table = capsys.readouterr().out
+    assert "0.3333 " in table
+    assert "123457 " in table
+    assert [line for line in table.splitlines() if "a: n: 1" in line and "b:" not in line]
+    emit(value, True, "title")
+    assert json.loads(capsys.readouterr().out) == value

@@ -20,7 +20,7 @@ def emit(value: Mapping[str, Any], as_json: bool, title: str) -> None:
     """Print a result: one JSON document on standard output, or a two-column table.
 
     Args:
-        value: Result; nested values are shown as compact JSON in the table.
+        value: Result; the table rounds numbers to four digits.
         as_json: Whether a machine reads it.
         title: Heading of the table.
     """
@@ -29,9 +29,21 @@ def emit(value: Mapping[str, Any], as_json: bool, title: str) -> None:
         return
     table = Table(title=Text(title), show_header=False, title_justify="left")
     for key, content in value.items():
-        shown = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
-        table.add_row(str(key), Text(shown))
+        table.add_row(str(key), Text(_shown(content)))
     Console().print(table)
+
+
+def _shown(content: Any) -> str:
+    """Return a value as a person reads it: a mapping of mappings has a line for each of them."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, float):
+        return f"{content:.4g}" if abs(content) < 1e4 else f"{content:.0f}"
+    if isinstance(content, Mapping) and content:
+        deep = any(isinstance(part, Mapping) for part in content.values())
+        parts = (f"{key}: {_shown(part)}" for key, part in content.items())
+        return ("\n" if deep else ", ").join(parts)
+    return json.dumps(content, ensure_ascii=False)
 
 
 def tell(line: str) -> None:
