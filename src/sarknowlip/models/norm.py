@@ -22,17 +22,19 @@ class _JointSum(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor) -> Tensor:
         """Return the sum, the same in all processes."""
         del ctx
-        total = x.clone()
-        distributed.all_reduce(total)
-        return total
+        return _summed(x)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         """Return the sum of gradients."""
         del ctx
-        total = grad.clone()
-        distributed.all_reduce(total)
-        return total
+        return _summed(grad)
+
+
+def _summed(x: Tensor) -> Tensor:
+    total = x.clone()
+    distributed.all_reduce(total)
+    return total
 
 
 def _joint_sum(x: Tensor) -> Tensor:
