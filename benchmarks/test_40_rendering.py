@@ -108,7 +108,7 @@ class JinjaLoop:
         folder = resources.files("sarknowlip.annotate").joinpath("lexicon", "en")
         lexicon = read_lexicon("en")
         self.choice = choice = random.Random(0).choice
-        about = ("about ", "around ", "roughly ", "some ", "approximately ")
+        about = ("about ", "around ", "roughly ", "approximately ")
         numerals = lexicon.numerals
 
         def count(n: int) -> str:
