@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from sarknowlip.data.loader import Batch
 from sarknowlip.train import board as board_module
 from sarknowlip.train.board import Board, require_board
 from sarknowlip.train.flops import named_peak, peak_flops, try_out
-from sarknowlip.train.meter import Meter, memory_gib
+from sarknowlip.train.meter import Meter, last_validation, memory_gib
 from sarknowlip.train.readings import Readings
 
 B, L, D, N = 3, 5, 8, 2
@@ -133,3 +134,13 @@ def test_missing_tensorboard_is_one_line(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(board_module, "find_spec", nowhere)
     with pytest.raises(ConfigError, match=r"not installed; pip install .*\[tensorboard\]"):
         require_board()
+
+
+def test_the_last_validation_of_a_log() -> None:
+    lines = [
+        {"step": 1, "val_loss": 3.0},
+        {"step": 2, "val_loss": 2.0, "val_match": math.nan},
+        {"step": 2, "loss": 1.0},
+    ]
+    assert last_validation(lines) == {"val_loss": 2.0}
+    assert last_validation(lines[2:]) == last_validation([]) == {}

@@ -109,6 +109,32 @@ def test_val_loss_is_that_of_the_saved_model(corpus: Path, whole: Path) -> None:
     assert total / len(pairs) == pytest.approx(said, rel=1e-5)
 
 
+def test_the_model_card_tells_of_the_run(corpus: Path, whole: Path, tmp_path: Path) -> None:
+    card = (whole / "model" / "README.md").read_text("utf-8")
+    assert "Data:" not in card
+    root = tmp_path / "Delta"
+    shutil.copytree(corpus, root)
+    notes = {"osm": "© OpenStreetMap contributors, ODbL", "gazetteer": "GeoNames, CC BY 4.0"}
+    manifest = root / "annotations" / "v0001" / "annotation.json"
+    manifest.write_text(json.dumps({"attributions": notes | {"water": notes["osm"]}}))
+    report = train(config(steps=3), root, tmp_path / "run")
+    card = (tmp_path / "run" / "model" / "README.md").read_text("utf-8")
+    for row in (
+        "| recipe | test |",
+        "| objective | contrastive |",
+        "| data | Delta |",
+        "| annotation | v0001 |",
+        f"| pairs | {report.pairs} |",
+        "| steps | 3 |",
+        f"| val_loss | {report.val_loss:.4g} |",
+        f"| val_contrastive | {report.val_loss:.4g} |",
+        "Data:\n\n- GeoNames, CC BY 4.0\n- © OpenStreetMap contributors, ODbL\n\n",
+        "Weights: not stated.",
+    ):
+        assert row in card, row
+    assert str(tmp_path) not in card
+
+
 def test_a_finished_run_is_left_alone(corpus: Path, whole: Path) -> None:
     before = stamps(whole)
     for resume in (False, True):

@@ -34,7 +34,7 @@ from sarknowlip.train.ema import Ema
 from sarknowlip.train.flops import Trial, peak_flops, try_out
 from sarknowlip.train.folder import CHECKPOINTS, LOG, REPORT, TrainReport
 from sarknowlip.train.interrupt import ECHO_S, gentle_interrupt
-from sarknowlip.train.meter import Log, Meter, memory_gib, read_log
+from sarknowlip.train.meter import Log, Meter, last_validation, memory_gib, read_log
 from sarknowlip.train.optim import learning_rate, make_optimizer
 from sarknowlip.train.readings import Readings
 from sarknowlip.train.step import chance, require_precision
@@ -333,12 +333,15 @@ class _Run:
 
     def _written(self, weights: dict[str, Tensor]) -> TrainReport:
         """Write model and report."""
-        folder.write_model(self.out, lambda path: self.task.save(path, weights))
         lines = read_log(self.out / LOG)
+        results = last_validation(lines)
+        folder.write_model(
+            self.out,
+            lambda path: self.task.save(path, weights, steps=self.total, results=results),
+        )
         late = [
             line["loss"] for line in lines if "loss" in line and line["step"] > 0.9 * self.total
         ]
-        held_out = [line["val_loss"] for line in lines if "val_loss" in line]
         report = TrainReport(
             recipe=self.config.recipe,
             steps=self.total,
@@ -346,7 +349,7 @@ class _Run:
             pairs=self.task.pairs,
             parameters=self.parameters,
             loss=sum(late) / len(late),
-            val_loss=held_out[-1] if held_out else None,
+            val_loss=results.get("val_loss"),
             images_per_s=round(self.meter.total_images / self.meter.seconds, 2),
             seconds=round(self.meter.seconds, 3),
             device=str(self.ranks.device),

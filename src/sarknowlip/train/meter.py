@@ -8,8 +8,10 @@ counts steps done. What is unknown is null.
 from __future__ import annotations
 
 import json
+import math
 import resource
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,15 @@ def read_log(path: Path) -> list[dict[str, Any]]:
         except ValueError:
             break  # a kill cut this line short; nothing follows it
     return lines
+
+
+def last_validation(lines: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the finite values of a log's last validation by name; none without one."""
+    for line in reversed(lines):
+        if "val_loss" in line:
+            found = {name: value for name, value in line.items() if name.startswith("val_")}
+            return {name: value for name, value in found.items() if math.isfinite(value)}
+    return {}
 
 
 class Meter:

@@ -9,12 +9,14 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from sarknowlip.annotate.store import CLAIMS, EVIDENCE, TEXTS, annotation_folder
+from sarknowlip.annotate.store import CLAIMS, EVIDENCE, MANIFEST, TEXTS, annotation_folder
 from sarknowlip.core.errors import CorpusError
+from sarknowlip.core.files import read_json
 from sarknowlip.core.hashing import file_sha256, tree_sha256
 from sarknowlip.corpus.catalog import Catalog
 from sarknowlip.data.loader import Batch, EpochBatches, train_loader, whole_loader
 from sarknowlip.data.pairs import PairDataset
+from sarknowlip.models.card import RunFacts
 from sarknowlip.models.model import SarKnowLIP, without_bars
 from sarknowlip.models.processing import ProcessorConfig, SarProcessor
 from sarknowlip.models.tokenizer import make_tokenizer
@@ -70,8 +72,17 @@ class Task(Protocol):
         """Return further values for the log."""
         ...
 
-    def save(self, folder: Path, weights: dict[str, Tensor]) -> None:
-        """Write what `from_pretrained` reads, with weights by name in `module`."""
+    def save(
+        self, folder: Path, weights: dict[str, Tensor], *, steps: int, results: dict[str, float]
+    ) -> None:
+        """Write what `from_pretrained` reads.
+
+        Args:
+            folder: Where to.
+            weights: By name in `module`.
+            steps: Steps done.
+            results: Values of the last validation by name.
+        """
         ...
 
 
@@ -90,7 +101,7 @@ class PairTask:
     """
 
     def __init__(self, config: TrainConfig, root: Path, ranks: Ranks) -> None:
-        self.config, self.ranks = config, ranks
+        self.config, self.root, self.ranks = config, root, ranks
         size = config.model
         if reconstructs(config.objective) and size.pixel_features is None:
             size = with_features(size, config.objective)
@@ -157,15 +168,30 @@ class PairTask:
         """Return the factor on cosines."""
         return {"scale": round(float(self.model.logit_scale.detach().exp()), 4)}
 
-    def save(self, folder: Path, weights: dict[str, Tensor]) -> None:
-        """Write config.json, model.safetensors, the processor and tokenizer.json."""
+    def save(
+        self, folder: Path, weights: dict[str, Tensor], *, steps: int, results: dict[str, float]
+    ) -> None:
+        """Write config.json, model.safetensors, model card, the processor and tokenizer.json.
+
+        The card tells of this run: the licence of the weights is for their owner to state.
+        """
+        run = RunFacts(
+            recipe=self.config.recipe,
+            objective=self.config.objective.name,
+            data=self.root.resolve().name,
+            annotation=self.config.data.annotation,
+            pairs=self.pairs,
+            steps=steps,
+            attributions=attributions(self.root, self.config.data.annotation),
+            results=results,
+        )
         own = {
             name.removeprefix(MODEL): value
             for name, value in weights.items()
             if name.startswith(MODEL)
         }
         with without_bars():
-            self.model.save_pretrained(folder, state_dict=own)
+            self.model.save_pretrained(folder, state_dict=own, run=run)
         self.processor.save_pretrained(folder)
 
     def _order(self, start: int, stop: int) -> EpochBatches:
@@ -181,6 +207,23 @@ class PairTask:
 def reconstructs(config: ObjectiveConfig) -> bool:
     """Return whether an objective predicts hidden patches."""
     return config.name == "masked" or (config.name == "combined" and config.combined.masked > 0)
+
+
+def attributions(root: Path, version: str | None) -> tuple[str, ...]:
+    """Return what the sources of a version of the annotations ask to be said, sorted.
+
+    The catalog knows of no such demands of products.
+
+    Args:
+        root: Corpus folder.
+        version: Of the annotations, "v0001"; None for the newest.
+
+    Raises:
+        SarKnowlipError: The version's manifest is absent or damaged.
+    """
+    path = annotation_folder(root, version) / MANIFEST
+    told = read_json(path, "annotate the corpus again").get("attributions", {})
+    return tuple(sorted(set(told.values())))
 
 
 def data_identity(config: TrainConfig, root: Path) -> dict[str, str]:
