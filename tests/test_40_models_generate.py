@@ -320,3 +320,31 @@ def test_the_model_answers_prompts_about_images() -> None:
         model.generate(*images, prompt_ids=prompt, max_new_tokens=13)
     with pytest.raises(ConfigError, match="beams"):
         model.generate(*images, beams=3)
+
+
+def test_a_model_in_training_mode_writes_the_same_and_stays_in_its_mode() -> None:
+    model = SarKnowLIP.fresh(SIZE.model_copy(update={"geo_dropout": 0.5}), 30, seed=1).eval()
+    draw = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in (model.text.tokens.weight, *model.image.geo.parameters()):
+            weight.normal_(std=3.0, generator=draw)
+        for block in model.decoder.blocks:
+            block.cross.out.weight.mul_(20.0)
+    images = (
+        torch.randn(8, 2, 32, 32, generator=draw),
+        torch.tensor([[13, 14]] * 8),
+        torch.full((8,), 10.0),
+        torch.randn(8, 8, generator=draw),
+    )
+    wanted = model.generate(*images, max_new_tokens=6)
+    model.train()
+    model.text.eval()
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        assert not torch.equal(model.image_tokens(*images), model.image_tokens(*images))
+        modes = {name: member.training for name, member in model.named_modules()}
+        assert model.generate(*images, max_new_tokens=6) == wanted
+    assert {name: member.training for name, member in model.named_modules()} == modes
+    with pytest.raises(ValueError, match="pixels"):
+        model.generate(images[0][:, :, :16], *images[1:], max_new_tokens=6)
+    assert {name: member.training for name, member in model.named_modules()} == modes

@@ -8,12 +8,13 @@ Shapes: B batch, P tokens of prompts, W beams, R = B · W rows, T new tokens, V 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from sarknowlip.core.config import Config
 from sarknowlip.core.errors import ConfigError
@@ -55,6 +56,18 @@ class Generation(Config):
             raise ConfigError("top_p does not go with a beam search", "give top_p or num_beams")
         if self.top_p is None and self.temperature != 1.0:
             raise ConfigError("temperature without top_p does nothing", "give top_p=1 to sample")
+
+
+@contextlib.contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put a module and its members into evaluation mode, and each back into its own at the end."""
+    training = [member for member in module.modules() if member.training]
+    module.eval()
+    try:
+        yield
+    finally:
+        for member in training:
+            member.training = True
 
 
 @torch.no_grad()

@@ -38,7 +38,7 @@ from sarknowlip.models.card import CARD, RunFacts, model_card
 from sarknowlip.models.config import ModelSize, SarKnowLIPConfig
 from sarknowlip.models.decoder import Cache, TextDecoder
 from sarknowlip.models.fusion import FusionEncoder
-from sarknowlip.models.generate import Generation, generate
+from sarknowlip.models.generate import Generation, evaluating, generate
 from sarknowlip.models.norm import JointBatchNorm
 from sarknowlip.models.pixels import PixelDecoder
 from sarknowlip.models.text import ForeignTextEncoder, make_text_encoder, masked_mean
@@ -262,6 +262,8 @@ class SarKnowLIP(PreTrainedModel):  # type: ignore[no-untyped-call]
     ) -> list[list[int]]:
         """Return a text for each image: token ids without prompt, begin and end.
 
+        A model in training mode writes what it writes in evaluation mode, and stays in its mode.
+
         Args:
             pixel_values: As the other images' arguments, see `image_tokens`.
             channel_ids: Identifiers of channels.
@@ -278,7 +280,6 @@ class SarKnowLIP(PreTrainedModel):  # type: ignore[no-untyped-call]
             ValueError: Prompt and new tokens are more than `config.text_tokens`.
         """
         how = checked(Generation, settings, "setting of generate", "see models.generate.Generation")
-        image_BKD = self.image_tokens(pixel_values, channel_ids, gsd_m, geo)
         if prompt_ids is None:
             prompt_ids = channel_ids.new_full((len(channel_ids), 1), self.config.bos_token_id)
         if prompt_mask is None:
@@ -288,15 +289,17 @@ class SarKnowLIP(PreTrainedModel):  # type: ignore[no-untyped-call]
             raise ValueError(
                 f"prompt and new tokens may be {room}, the decoder takes {self.config.text_tokens}"
             )
-        return generate(
-            lambda ids, mask, cache: self.caption_logits(ids, mask, image_BKD, cache),
-            prompt_ids,
-            prompt_mask,
-            how,
-            cache=Cache(self.config.decoder_depth, room),
-            end=self.config.eos_token_id,
-            generator=generator,
-        )
+        with evaluating(self):
+            image_BKD = self.image_tokens(pixel_values, channel_ids, gsd_m, geo)
+            return generate(
+                lambda ids, mask, cache: self.caption_logits(ids, mask, image_BKD, cache),
+                prompt_ids,
+                prompt_mask,
+                how,
+                cache=Cache(self.config.decoder_depth, room),
+                end=self.config.eos_token_id,
+                generator=generator,
+            )
 
     def predict_patches(
         self,
