@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader
 
 from sarknowlip.data.pairs import WHOLE, Pair, PairDataset, Visit
@@ -114,10 +113,11 @@ class Collate:
 
     def __call__(self, pairs: Sequence[Pair]) -> Batch:
         """Return a batch in the order of the pairs; with `prefix` if anything is asked."""
-        texts = self.processor.texts([pair.caption for pair in pairs])
-        prefix = None
+        captions = [pair.caption for pair in pairs]
         if any(pair.question for pair in pairs):
-            texts, prefix = self._asked(pairs, texts)
+            texts, prefix = self.processor.asked([pair.question for pair in pairs], captions)
+        else:
+            texts, prefix = self.processor.texts(captions), None
         whole = [f"{pair.question} {pair.caption}".lstrip() for pair in pairs]
         return Batch(
             images=self.processor.images([pair.image for pair in pairs]),
@@ -125,34 +125,6 @@ class Collate:
             group=torch.tensor([caption_key(text) for text in whole]),
             prefix=prefix,
         )
-
-    def _asked(
-        self, pairs: Sequence[Pair], told: dict[str, Tensor]
-    ) -> tuple[dict[str, Tensor], Tensor]:
-        """Return texts with their questions before them, and how many tokens are given of each.
-
-        A question is the prompt of docs/model.md: its mark of end is left out, and so is the
-        answer's mark of begin. Where both are too long, the question loses its last words.
-        """
-        limit, pad = self.processor.config.text_tokens, self.processor.marks.pad
-        asked = self.processor.texts([pair.question or "?" for pair in pairs])
-        rows, given = [], []
-        for row, pair in enumerate(pairs):
-            ids = _tokens(told, row)
-            before = _tokens(asked, row)[:-1] if pair.question else ids[:1]
-            before = before[: max(1, limit - len(ids) + 1)]
-            rows.append(torch.cat([before, ids[1:]]))
-            given.append(len(before))
-        mask = [torch.ones_like(row) for row in rows]
-        texts = {
-            "input_ids": pad_sequence(rows, batch_first=True, padding_value=pad),
-            "attention_mask": pad_sequence(mask, batch_first=True),
-        }
-        return texts, torch.tensor(given)
-
-
-def _tokens(texts: dict[str, Tensor], row: int) -> Tensor:
-    return texts["input_ids"][row][texts["attention_mask"][row].bool()]
 
 
 def caption_key(caption: str) -> int:

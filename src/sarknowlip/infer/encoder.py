@@ -77,13 +77,13 @@ class ModelEncoder:
 
     def images(self, tiles: Sequence[TileImage]) -> Embeddings:
         """Return one unit row a tile."""
-        with _evaluating(self.model) as device:
+        with evaluating(self.model) as device:
             inputs = _moved(self.processor.images(list(tiles)), device)
             return _rows(self.model.encode_image(**inputs))
 
     def texts(self, texts: Sequence[str]) -> Embeddings:
         """Return one unit row a text."""
-        with _evaluating(self.model) as device:
+        with evaluating(self.model) as device:
             inputs = _moved(self.processor.texts(list(texts)), device)
             return _rows(self.model.encode_text(**inputs))
 
@@ -124,8 +124,11 @@ def _weights(folder: Path) -> SarKnowLIP:
 
 
 @contextlib.contextmanager
-def _evaluating(model: torch.nn.Module) -> Iterator[torch.device]:
-    """Switch off dropout and gradients for a while; yield the model's device."""
+def evaluating(model: torch.nn.Module) -> Iterator[torch.device]:
+    """Switch off dropout and gradients for a while; yield the model's device.
+
+    Afterwards the model is in the mode in which it was.
+    """
     training = model.training
     model.eval()
     try:

@@ -1,6 +1,6 @@
 """How likely a text is, word by word, given what the decoder saw.
 
-Shapes: B batch, L tokens, V vocabulary.
+Shapes: B batch, L tokens, T = L − 1 tokens after the first, V vocabulary.
 """
 
 from __future__ import annotations
@@ -28,11 +28,25 @@ def caption_nll(
     Returns:
         Nats, and tokens counted.
     """
-    told_BL = mask_BL[:, 1:].bool()
+    nll_BT, told_BT = token_nll(logits_BLV, ids_BL, mask_BL, prefix_B)
+    return Totals(nll_BT.sum(dim=1), told_BT.sum(dim=1))
+
+
+def token_nll(
+    logits_BLV: Tensor, ids_BL: Tensor, mask_BL: Tensor, prefix_B: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return the negative log-likelihood of each token after the first, and which are told.
+
+    Arguments are those of `caption_nll`.
+
+    Returns:
+        Nats (B, L − 1), 0 where a token is padding or given; and, bool (B, L − 1), where it is not.
+    """
+    told_BT = mask_BL[:, 1:].bool()
     if prefix_B is not None:
-        place_L = torch.arange(1, ids_BL.shape[1], device=ids_BL.device)
-        told_BL = told_BL & (place_L[None, :] >= prefix_B[:, None])
-    nll_BL = functional.cross_entropy(
+        place_T = torch.arange(1, ids_BL.shape[1], device=ids_BL.device)
+        told_BT = told_BT & (place_T[None, :] >= prefix_B[:, None])
+    nll_BT = functional.cross_entropy(
         logits_BLV[:, :-1].transpose(1, 2), ids_BL[:, 1:], reduction="none"
     )
-    return Totals(nll_BL.masked_fill(~told_BL, 0.0).sum(dim=1), told_BL.sum(dim=1))
+    return nll_BT.masked_fill(~told_BT, 0.0), told_BT

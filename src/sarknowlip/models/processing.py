@@ -21,6 +21,7 @@ from pyproj import Geod
 from scipy import sparse
 from tokenizers import Tokenizer
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from transformers.feature_extraction_utils import BatchFeature
 
 from sarknowlip.core.config import Config
@@ -165,6 +166,37 @@ class SarProcessor:
             mask[index, : len(row)] = 1
         return {"input_ids": ids, "attention_mask": mask}
 
+    def asked(
+        self, questions: Sequence[str], answers: Sequence[str]
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Return texts with their questions before them, and how many tokens are given of each.
+
+        A question is the prompt of docs/model.md: its mark of end is left out, and so is the
+        answer's mark of begin. Where both are too long, the question loses its last words.
+
+        Args:
+            questions: Of each text; empty for a text by itself, whose mark of begin is given.
+            answers: What is told.
+
+        Returns:
+            What `texts` returns; and int64 (B,), tokens given.
+        """
+        limit, told = self.config.text_tokens, self.texts(answers)
+        before = self.texts([question or "?" for question in questions])
+        rows, given = [], []
+        for row, question in enumerate(questions):
+            ids = _tokens(told, row)
+            prompt = _tokens(before, row)[:-1] if question else ids[:1]
+            prompt = prompt[: max(1, limit - len(ids) + 1)]
+            rows.append(torch.cat([prompt, ids[1:]]))
+            given.append(len(prompt))
+        mask = [torch.ones_like(row) for row in rows]
+        texts = {
+            "input_ids": pad_sequence(rows, batch_first=True, padding_value=self.marks.pad),
+            "attention_mask": pad_sequence(mask, batch_first=True),
+        }
+        return texts, torch.tensor(given)
+
     @classmethod
     def from_pretrained(cls, folder: str | Path, **kwargs: Any) -> SarProcessor:
         """Read a processor from a model's folder on this machine.
@@ -191,6 +223,10 @@ class SarProcessor:
         """
         write_json(Path(folder) / PROCESSOR, self.config.model_dump())
         save_tokenizer(self.tokenizer, Path(folder), self.config.text_tokens)
+
+
+def _tokens(texts: dict[str, Tensor], row: int) -> Tensor:
+    return texts["input_ids"][row][texts["attention_mask"][row].bool()]
 
 
 def normalise(tile: TileImage, names: Sequence[str], out: npt.NDArray[np.float32]) -> None:
