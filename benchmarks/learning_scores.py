@@ -6,7 +6,7 @@ Protocol. N tiles with one whole caption each (paragraph, else all sentences).
 - sentence: as before with single sentences, at most `MOST_SENTENCES` of all distinct ones, drawn
   once. Every tile that carries a sentence, word for word, is a right answer to it; any of its own
   sentences is a right answer to a tile. Tiles of which it is true in other words count as wrong.
-- The rank of a query is that of its best right answer, ties against the model (`bench.metrics`).
+- The rank of a query is that of its best right answer, ties against the model (`infer.ranking`).
   Chance is exact for a random order and the same right answers.
 - matching: area under the ROC curve of the fusion encoder's logit, and of the cosine, for captions
   with their own tile against those with another: a random one ("random"), and the one whose caption
@@ -30,10 +30,10 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from sarknowlip.bench.metrics import TIE, chance_recall
 from sarknowlip.data.loader import Batch
 from sarknowlip.data.pairs import WHOLE, PairDataset, Visit
 from sarknowlip.infer.encoder import ModelEncoder
+from sarknowlip.infer.ranking import TIE, chance_recall
 from sarknowlip.losses.captioning import caption_nll
 from sarknowlip.losses.masked import masked_error
 from sarknowlip.losses.masking import random_keep

@@ -20,9 +20,9 @@ import numpy as np
 import torch
 from learning_cities import TRAIN, corpora, tell
 
-from sarknowlip.bench.metrics import hits, retrieval_ranks
 from sarknowlip.data.loader import Batch, Collate, EpochBatches
 from sarknowlip.data.pairs import WHOLE, Pair, PairDataset, Visit
+from sarknowlip.infer.ranking import hits, retrieval_ranks
 from sarknowlip.models.model import SarKnowLIP
 from sarknowlip.models.processing import ProcessorConfig, SarProcessor
 from sarknowlip.models.tokenizer import make_tokenizer

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from data.bench.make import held_out, make_corpus, make_model, usual_sentences, write_texts
 from sarknowlip.bench.baselines.majority import MajorityBaseline
-from sarknowlip.bench.metrics import BenchError, bootstrap_interval, chance_recall
+from sarknowlip.bench.metrics import BenchError, bootstrap_interval
 from sarknowlip.bench.protocol import Setting
 from sarknowlip.bench.report import CSV_COLUMNS, BenchReport
 from sarknowlip.bench.runner import run
@@ -22,6 +22,7 @@ from sarknowlip.core.errors import ConfigError, CorpusError, SarKnowlipError
 from sarknowlip.corpus.catalog import Catalog, write_catalog
 from sarknowlip.data.captions import whole_caption
 from sarknowlip.infer.encoder import ModelEncoder
+from sarknowlip.infer.ranking import chance_recall
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ from typing import ClassVar, Protocol, Self
 
 from pydantic import Field
 
-from sarknowlip.bench.metrics import Ranks
 from sarknowlip.core.config import Config
 from sarknowlip.core.progress import Progress
 from sarknowlip.corpus.record import Split
 from sarknowlip.infer.encoder import Encoder
+from sarknowlip.infer.ranking import Ranks
 
 
 class TaskSpec(Config):

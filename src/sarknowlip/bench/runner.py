@@ -17,9 +17,6 @@ from sarknowlip.bench.metrics import (
     MIN_CLUSTERS,
     BenchError,
     bootstrap_interval,
-    chance_recall,
-    hits,
-    mean_reciprocal_rank,
     resampling_units,
 )
 from sarknowlip.bench.protocol import Baseline, Outcome, Setting, Task
@@ -27,6 +24,7 @@ from sarknowlip.bench.report import BenchReport, Row
 from sarknowlip.bench.tasks import TASKS
 from sarknowlip.core.progress import Progress
 from sarknowlip.infer.encoder import ModelEncoder
+from sarknowlip.infer.ranking import chance_recall, hits, mean_reciprocal_rank
 
 __all__ = ["DEFAULT_BASELINES", "SEEDS", "BenchReport", "Row", "run"]
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from sarknowlip.annotate.store import annotation_folder
 from sarknowlip.bench.audit import refuse_leaks
-from sarknowlip.bench.metrics import BenchError, Ranks, retrieval_ranks
+from sarknowlip.bench.metrics import BenchError
 from sarknowlip.bench.protocol import Outcome, Setting, TaskSpec
 from sarknowlip.core.files import read_json
 from sarknowlip.core.progress import Progress
@@ -25,6 +25,7 @@ from sarknowlip.corpus.record import TileRecord
 from sarknowlip.data.captions import read_captions
 from sarknowlip.infer.embed import embed_texts, embed_tiles
 from sarknowlip.infer.encoder import Embeddings, Encoder
+from sarknowlip.infer.ranking import Ranks, retrieval_ranks
 from sarknowlip.sar.tile import TileImage
 
 TEXT_TO_IMAGE, IMAGE_TO_TEXT = "text → image", "image → text"
@@ -91,7 +92,7 @@ class RetrievalTask:
         """Rank tiles by captions and captions by tiles.
 
         Raises:
-            BenchError: The encoder returns what cannot be scored.
+            RankingError: The encoder returns what cannot be scored.
             ProductError: A tile is absent or damaged.
         """
         images_ND = embed_tiles(encoder, self.catalog, self.records, batch_size, progress=progress)
