@@ -42,11 +42,22 @@ def token_nll(
     Returns:
         Nats (B, L − 1), 0 where a token is padding or given; and, bool (B, L − 1), where it is not.
     """
-    told_BT = mask_BL[:, 1:].bool()
-    if prefix_B is not None:
-        place_T = torch.arange(1, ids_BL.shape[1], device=ids_BL.device)
-        told_BT = told_BT & (place_T[None, :] >= prefix_B[:, None])
+    told_BT = told_tokens(mask_BL, prefix_B)
     nll_BT = functional.cross_entropy(
         logits_BLV[:, :-1].transpose(1, 2), ids_BL[:, 1:], reduction="none"
     )
     return nll_BT.masked_fill(~told_BT, 0.0), told_BT
+
+
+def told_tokens(mask_BL: Tensor, prefix_B: Tensor | None = None) -> Tensor:
+    """Return whether each token but the first is told, bool (B, L − 1).
+
+    Args:
+        mask_BL: As in `caption_nll`.
+        prefix_B: As there.
+    """
+    told_BT = mask_BL[:, 1:].bool()
+    if prefix_B is None:
+        return told_BT
+    place_T = torch.arange(1, mask_BL.shape[1], device=mask_BL.device)
+    return told_BT & (place_T[None, :] >= prefix_B[:, None])

@@ -206,12 +206,13 @@ class _Run:
     def _gradients(self, parts: list[Batch]) -> dict[str, Tensor]:
         """Add up the gradients of the parts of a batch; return the loss and its parts."""
         whole = sum(map(len, parts))
+        balances = self.task.balance(parts) if len(parts) > 1 else [{}]
         values: dict[str, Tensor] = {}
-        for number, batch in enumerate(parts):
+        for number, (batch, balance) in enumerate(zip(parts, balances, strict=True)):
             share = len(batch) / whole
             generator = chance(self.config.seed, self.step, number, self.ranks)
             with self.wrapped.gradients(last=number == len(parts) - 1):
-                loss, found = self.wrapped.call(batch.to(self.ranks.device), generator)
+                loss, found = self.wrapped.call(batch.to(self.ranks.device), generator, balance)
                 (loss * share if len(parts) > 1 else loss).backward()
             for name, value in {"loss": loss, **found}.items():
                 weighted = value.detach().float() * share

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -34,17 +35,44 @@ class TrainStep(nn.Module):
         super().__init__()
         self.model, self.objective, self.precision = model, objective, precision
 
-    def forward(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(
+        self,
+        batch: Batch,
+        generator: torch.Generator,
+        balance: Mapping[str, Tensor] | None = None,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of a batch, with gradient, and its parts, without.
 
         Args:
             batch: On the weights' device.
             generator: For what the objective draws.
+            balance: Factors on terms, from `balance` of the parts of a step.
         """
         device = batch.group.device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.precision == "bf16"):
-            loss, parts = self.objective(self.model, batch, generator)
+            loss, parts = self.objective(self.model, batch, generator, balance)
         return loss, parts
+
+    def balance(self, parts: Sequence[Batch], ranks: Ranks) -> list[dict[str, Tensor]]:
+        """Return factors that make means over parts, weighted by pairs, those over the whole.
+
+        A term whose mean is over other elements than pairs, such as words, has one.
+
+        Args:
+            parts: Of a step's batch; this process's share of them.
+            ranks: This process and those beside it.
+
+        Returns:
+            Factors by name of term, scalars on the device, for each part.
+        """
+        found: list[dict[str, Tensor]] = [{} for _ in parts]
+        pairs = torch.tensor([len(part) for part in parts], device=ranks.device)
+        for name, counts in self.objective.elements(parts).items():
+            joint = ranks.total(counts.to(ranks.device, torch.float32))
+            factors = joint / joint.sum().clamp_min(1.0) * (pairs.sum() / pairs)
+            for part, factor in zip(found, factors.unbind(), strict=True):
+                part[name] = factor
+        return found
 
 
 def chance(seed: int, step: int, part: int, ranks: Ranks) -> torch.Generator:

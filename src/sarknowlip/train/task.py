@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -49,7 +49,11 @@ class Task(Protocol):
 
     @property
     def module(self) -> nn.Module:
-        """From (batch, generator) to the loss, with gradient, and its parts."""
+        """From (batch, generator, balance) to the loss, with gradient, and its parts."""
+        ...
+
+    def balance(self, parts: Sequence[Batch]) -> list[dict[str, Tensor]]:
+        """Return for each part of a step's batch factors on its terms, by name."""
         ...
 
     def batches(self, start: int, stop: int) -> Iterable[Batch]:
@@ -138,6 +142,10 @@ class PairTask:
     def batches(self, start: int, stop: int) -> Iterable[Batch]:
         """Yield this process's batches of steps start…stop − 1, as many a step as it has parts."""
         return self._batches(start, stop, self.config.data.workers)
+
+    def balance(self, parts: Sequence[Batch]) -> list[dict[str, Tensor]]:
+        """Return for each part of a step's batch factors on its terms, by name."""
+        return self.module.balance(parts, self.ranks)
 
     def first_batch(self) -> Batch:
         """Return the first batch of the run, on the weights' device."""

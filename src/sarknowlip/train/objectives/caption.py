@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from sarknowlip.data.loader import Batch
 from sarknowlip.losses.across import Totals
-from sarknowlip.losses.captioning import caption_nll
+from sarknowlip.losses.captioning import caption_nll, told_tokens
 from sarknowlip.losses.chunks import by_chunks
 from sarknowlip.train.objectives.config import CaptionTermConfig
 from sarknowlip.train.objectives.terms import Seen
@@ -42,3 +43,7 @@ class Caption:
             return caption_nll(model.caption_logits(ids, None, image).float(), ids, mask, *prefix)
 
         return Totals(*by_chunks(tell, seen.chunk, *rows)).mean(seen.across)
+
+    def elements(self, batch: Batch) -> Tensor:
+        """Return the number of tokens told."""
+        return told_tokens(batch.texts["attention_mask"], batch.prefix).sum()

@@ -7,6 +7,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from sarknowlip.data.loader import Batch
 from sarknowlip.losses.across import Totals
 from sarknowlip.losses.chunks import by_chunks
 from sarknowlip.losses.masked import masked_error
@@ -48,6 +49,9 @@ class Masked:
             return masked_error(predicted.float(), target, masked, valid)
 
         return Totals(*by_chunks(tell, seen.chunk, *rows)).mean(seen.across)
+
+    def elements(self, batch: Batch) -> None:
+        """Return None: hidden numbers with data follow from what is drawn."""
 
     @torch.no_grad()
     def targets(self, pixels_BCYX: Tensor, ids_BC: Tensor) -> tuple[Tensor, Tensor]:

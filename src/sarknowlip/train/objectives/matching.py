@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sarknowlip.data.loader import Batch
 from sarknowlip.losses.across import Totals
 from sarknowlip.losses.chunks import by_chunks
 from sarknowlip.losses.matching import matching, pooled_negatives
@@ -58,3 +59,6 @@ class Matching:
             group_B[texts_R] == group_B[images_R],
         )
         return Totals(*asked).mean(seen.across)
+
+    def elements(self, batch: Batch) -> None:
+        """Return None: as many are asked of each pair."""

@@ -11,7 +11,7 @@ Shapes: B batch of this process, L patches.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -73,15 +73,34 @@ class Objective(nn.Module):
             {name: nn.Parameter(torch.zeros(())) for name in terms} if learned else {}
         )
 
-    def forward(self, model: SarKnowLIP, batch: Batch, generator: torch.Generator) -> Parts:
+    def forward(
+        self,
+        model: SarKnowLIP,
+        batch: Batch,
+        generator: torch.Generator,
+        balance: Mapping[str, Tensor] | None = None,
+    ) -> Parts:
         """Return the loss of a batch and its parts.
 
         Args:
             model: In training mode, or in evaluation mode for a loss of this process alone.
             batch: On the device of the model.
             generator: Source of chance, in the same state in all processes.
+            balance: Factors on terms by name, for a batch that is part of another.
         """
-        return self.parts(model, batch, self.draw(batch, generator, _group(model)))
+        return self.parts(model, batch, self.draw(batch, generator, _group(model)), balance)
+
+    def elements(self, parts: Sequence[Batch]) -> dict[str, Tensor]:
+        """Return how many elements terms take means over in each part of a batch, (parts,).
+
+        Terms for which these are as many as pairs, or not known before, are left out.
+        """
+        found = {name: [term.elements(part) for part in parts] for name, term in self.terms.items()}
+        return {
+            name: torch.stack(counts)  # type: ignore[arg-type]
+            for name, counts in found.items()
+            if None not in counts
+        }
 
     def draw(
         self, batch: Batch, generator: torch.Generator, across: ProcessGroup | None = None
@@ -108,13 +127,20 @@ class Objective(nn.Module):
             drawn[name] = joint[rank * own : (rank + 1) * own].to(device, non_blocking=True)
         return drawn
 
-    def parts(self, model: SarKnowLIP, batch: Batch, drawn: dict[str, Tensor]) -> Parts:
+    def parts(
+        self,
+        model: SarKnowLIP,
+        batch: Batch,
+        drawn: dict[str, Tensor],
+        balance: Mapping[str, Tensor] | None = None,
+    ) -> Parts:
         """Return the loss of a batch and its parts, without any chance but the model's own.
 
         Args:
             model: The model.
             batch: On its device.
             drawn: From `draw`.
+            balance: As in `forward`.
         """
         terms = self.terms.values()
         keep, masked = (
@@ -138,6 +164,8 @@ class Objective(nn.Module):
         total, told = image.new_zeros((), dtype=torch.float32), {}
         for name, term in self.terms.items():
             loss = term(seen, drawn[name])
+            if balance is not None and name in balance:
+                loss = loss * balance[name]
             told[name] = loss.detach()
             total = total + self._weighed(name, loss, told)
         return Parts(total, told)

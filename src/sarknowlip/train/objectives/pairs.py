@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sarknowlip.data.loader import Batch
 from sarknowlip.losses import LOSSES, PairLoss
 from sarknowlip.train.objectives.terms import Seen
 
@@ -41,3 +42,6 @@ class Pairs:
                 chunk=seen.chunk,
                 across=seen.across,
             )
+
+    def elements(self, batch: Batch) -> None:
+        """Return None: pairs."""

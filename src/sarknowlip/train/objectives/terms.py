@@ -65,3 +65,11 @@ class Term(Protocol):
             drawn: Uniform random numbers in [0, 1), (B, chances).
         """
         ...
+
+    def elements(self, batch: Batch) -> Tensor | None:
+        """Return how many elements that mean is over, a scalar.
+
+        Returns:
+            None where they are as many as pairs, or follow from what is drawn.
+        """
+        ...

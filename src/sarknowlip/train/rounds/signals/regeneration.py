@@ -27,10 +27,10 @@ class Regeneration:
     - `agreement`: ROUGE-L F with the sentence most like it of all captions of the tile; mean over
       the sentences of the text. NaN for answers.
     - `recall`: The same with the share of its words: what tells of phrases and tags.
-    - `continued`: A text is begun for the model up to the word at which the image matters most;
-      ROUGE-L F of what the model goes on with, and as many words of the text. An answer is asked
-      for by its question. That word is the token whose distribution with image is farthest from
-      that without (Kullback–Leibler), whatever the text says there.
+    - `continued`: A text is begun for the model up to the token at which the image matters most;
+      ROUGE-L F of what the model goes on with, and as many tokens of the text. An answer is asked
+      for by its question. Of the tokens after the first it is the one whose distribution with image
+      is farthest from that without (Kullback–Leibler), whatever the text says there. NaN for tags.
 
     Args:
         view: Model, tiles, number and length of what is regenerated.
@@ -52,7 +52,9 @@ class Regeneration:
         self._captions(texts, scores)
         with evaluating(self._view.model):
             for rows in fixed_rows(texts, self._view):
-                scores[rows.own, 2] = self._continued([texts[n] for n in rows.own], rows)
+                scores[rows.own, 2] = self._continued(rows)
+        tags = [place for place, text in enumerate(texts) if text.level == "tag"]
+        scores[tags, 2] = np.nan  # there is nothing to begin
         return scores
 
     def _captions(self, texts: Sequence[Text], scores: Scores) -> None:
@@ -72,41 +74,35 @@ class Regeneration:
             best = [best_agreement(part, cut[text.tile_id]) for part in parts]
             scores[place, :2] = np.mean(best, axis=0)
 
-    def _continued(self, texts: Sequence[Text], rows: Rows) -> list[float]:
+    def _continued(self, rows: Rows) -> list[float]:
         """Return the agreement of each text with how the model ends it."""
-        view, limit = self._view, self._view.model.config.text_tokens
+        view, longest = self._view, self._view.model.config.text_tokens
         image_BKM = view.images.tokens(rows.tiles)
-        start_B = self._starts(rows, image_BKM)
-        new = min(view.config.continued_tokens, limit - 1)
-        # what would leave no room begins earlier
-        start_B = start_B.clamp(max=limit - new)
+        new = min(view.config.continued_tokens, longest - 1)
+        # a text that leaves no room is begun up to an earlier token
+        start_B = self._starts(rows, image_BKM).clamp(max=longest - new)
         place_L = torch.arange(rows.ids_BL.shape[1], device=start_B.device)
-        prompt = min(rows.ids_BL.shape[1], limit - new)
-        mask_BP = (place_L[None, :prompt] < start_B[:, None]).long()
-        said = continued(view, rows.ids_BL[:, :prompt] * mask_BP, mask_BP, image_BKM, new)
+        mask_BL = (place_L < start_B[:, None]).long()
+        begun = slice(0, longest - new)
+        said = continued(view, rows.ids_BL[:, begun], mask_BL[:, begun], image_BKM, new)
         ids, starts = rows.ids_BL.tolist(), start_B.tolist()
-        rest = [row[begin : begin + new] for row, begin in zip(ids, starts, strict=True)][
-            : len(texts)
+        ends = rows.mask_BL.sum(dim=1).tolist()
+        told = [
+            row[start : min(start + new, end)]
+            for row, start, end in zip(ids, starts, ends, strict=True)
         ]
-        ends = [row[: int(n)] for row, n in zip(rest, self._left(rows, start_B), strict=False)]
-        decode = view.processor.batch_decode
-        return [
-            agreement(words_of(own), words_of(other))[0] if words_of(own) else np.nan
-            for own, other in zip(decode(ends), decode(said[: len(texts)]), strict=True)
-        ]
-
-    def _left(self, rows: Rows, start_B: Tensor) -> list[int]:
-        """Return how many real tokens each text has from where it is continued."""
-        left: list[int] = (rows.mask_BL.sum(dim=1) - start_B).tolist()
-        return left
+        decode, own = view.processor.batch_decode, len(rows.own)
+        pairs = zip(decode(told[:own]), decode(said[:own]), strict=True)
+        words = [(words_of(text), words_of(other)) for text, other in pairs]
+        return [agreement(text, other)[0] if text else np.nan for text, other in words]
 
     def _starts(self, rows: Rows, image_BKM: Tensor) -> Tensor:
-        """Return the token (B,) at which the model takes over: the first that is not given."""
+        """Return the token (B,) from which on the model goes on."""
         model, asked_B = self._view.model, rows.prefix_B > 1
         seen_BLV = model.caption_logits(rows.ids_BL, None, image_BKM).float().log_softmax(dim=2)
         blind_BLV = model.caption_logits(rows.ids_BL, None, None).float().log_softmax(dim=2)
         apart_BT = (seen_BLV.exp() * (seen_BLV - blind_BLV)).sum(dim=2)[:, :-1]
         place_T = torch.arange(1, rows.ids_BL.shape[1], device=apart_BT.device)
-        told_BT = rows.mask_BL[:, 1:].bool() & (place_T >= rows.prefix_B[:, None])
+        told_BT = rows.mask_BL[:, 1:].bool() & (place_T > rows.prefix_B[:, None])
         farthest_B = 1 + apart_BT.masked_fill(~told_BT, -torch.inf).argmax(dim=1)
         return torch.where(asked_B, rows.prefix_B, farthest_B)

@@ -1,0 +1,129 @@
+"""What a round leaves on disk for people and for the next round: what it did, and of every text.
+
+`round.json` holds a `Round`, `judged.parquet` a row for every text that was judged.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+
+from sarknowlip.annotate.revise import Decision
+from sarknowlip.core.config import Config
+from sarknowlip.core.errors import SarKnowlipError
+from sarknowlip.core.files import read_json, replacing
+from sarknowlip.train.rounds.decide import Judged
+from sarknowlip.train.rounds.diversity import Diversity
+from sarknowlip.train.rounds.validation import Validation
+
+ROUNDS, ROUND, JUDGED = "rounds", "round.json", "judged.parquet"
+REMEDY = "delete it and run the loop again"
+
+JUDGED_SCHEMA = pa.schema(
+    [
+        ("text_id", pa.string()),
+        ("tile_id", pa.string()),
+        ("level", pa.string()),
+        ("text", pa.string()),
+        ("bad", pa.float64()),
+        ("score", pa.float64()),
+        ("action", pa.string()),
+        ("reason", pa.string()),
+        ("signals", pa.string()),
+    ]
+)
+"""Arrow types of `judged.parquet`.
+
+`bad` is what the fusion says of the text itself, `score` after its claims and what a person found;
+signals are JSON.
+"""
+
+
+class Round(Config):
+    """What a round did.
+
+    Attributes:
+        number: From 1.
+        version: Of the texts that it read.
+        revised: Version that it wrote; None if it changed nothing.
+        judged: Texts that were judged.
+        actions: Texts by what was done, those that were kept among them.
+        fusion: What the fusion found of itself on the trusted set, by name.
+        validation: On tiles that the loop does not change; None without any.
+        before: How varied the texts were.
+        after: How varied they are in the version written; None if there is none.
+        stop: Why no further round follows; None if one may.
+        seconds: Time this process took for it.
+    """
+
+    number: int
+    version: str
+    revised: str | None
+    judged: int
+    actions: dict[str, int]
+    fusion: dict[str, float]
+    validation: Validation | None
+    before: Diversity
+    after: Diversity | None
+    stop: str | None
+    seconds: float
+
+
+def round_folder(out: Path, number: int) -> Path:
+    """Return the folder of a round in that of a loop."""
+    return out / ROUNDS / f"{number:02d}"
+
+
+def rounds_of(out: Path) -> list[tuple[Path, Round]]:
+    """Return the finished rounds of a loop and their folders, in order.
+
+    Raises:
+        SarKnowlipError: What a round says of itself is damaged.
+    """
+    found: list[tuple[Path, Round]] = []
+    while (path := round_folder(out, len(found) + 1) / ROUND).is_file():
+        try:
+            one = Round.model_validate(read_json(path, REMEDY))
+        except ValidationError as error:
+            raise SarKnowlipError(f"cannot read {path}: {error.errors()[0]['msg']}", REMEDY) from error
+        found.append((path.parent, one))
+    return found
+
+
+def write_judged(
+    path: Path, judged: Sequence[Judged], scores: Sequence[float], done: Mapping[str, Decision]
+) -> None:
+    """Write what was found of texts, and what was done.
+
+    Args:
+        path: File.
+        judged: Texts and signals.
+        scores: How likely each is bad with all that is known.
+        done: Decisions by identifier of the text; others were kept.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
+    rows = []
+    for one, score in zip(judged, scores, strict=True):
+        decision = done.get(one.text.id)
+        rows.append(
+            {
+                "text_id": one.text.id,
+                "tile_id": one.text.tile_id,
+                "level": one.text.level,
+                "text": one.text.text,
+                "bad": one.bad,
+                "score": score,
+                "action": "keep" if decision is None else decision.action,
+                "reason": "" if decision is None else decision.reason,
+                "signals": json.dumps(dict(one.signals), sort_keys=True),
+            }
+        )
+    with replacing(path) as partial:
+        pq.write_table(pa.Table.from_pylist(rows, schema=JUDGED_SCHEMA), partial)

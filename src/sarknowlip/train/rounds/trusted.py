@@ -1,0 +1,46 @@
+"""The trusted set: texts that a person looked at, and what that person found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as csv
+import pyarrow.parquet as pq
+
+from sarknowlip.core.errors import ConfigError
+
+COLUMNS = ("text_id", "bad")
+_TRUE, _FALSE = {"true", "1", "yes"}, {"false", "0", "no"}
+
+
+def read_trusted(path: Path) -> dict[str, bool]:
+    """Return whether texts are bad, by identifier.
+
+    Args:
+        path: CSV or Parquet file with the columns `text_id` and `bad` (true/false, 1/0, yes/no).
+
+    Raises:
+        ConfigError: The file is absent, damaged, lacks a column, names a text twice, or a value of
+            `bad` is none of these.
+    """
+    remedy = "give a CSV or Parquet file with the columns text_id and bad (true or false)"
+    try:
+        table = pq.read_table(path) if path.suffix == ".parquet" else csv.read_csv(path)
+    except (OSError, pa.ArrowException) as error:
+        raise ConfigError(f"cannot read the trusted set {path}: {error}", remedy) from error
+    absent = [name for name in COLUMNS if name not in table.column_names]
+    if absent:
+        raise ConfigError(f"the trusted set {path} lacks the column {absent[0]}", remedy)
+    found: dict[str, bool] = {}
+    for row in table.select(list(COLUMNS)).to_pylist():
+        said = str(row["bad"]).strip().lower()
+        key = str(row["text_id"])
+        if said not in _TRUE | _FALSE:
+            raise ConfigError(f"the trusted set {path}: bad is {row['bad']!r} of {key}", remedy)
+        if key in found:
+            raise ConfigError(f"the trusted set {path} names text {key} twice", "keep one")
+        found[key] = said in _TRUE
+    if not found:
+        raise ConfigError(f"the trusted set {path} is empty", remedy)
+    return found
