@@ -53,12 +53,15 @@ class Stored:
             self.texts.append(item)
 
 
-def stored(folder: Path, tile_ids: Collection[str]) -> dict[str, Stored]:
+def stored(
+    folder: Path, tile_ids: Collection[str], *, tables: Collection[str] = tuple(_KINDS)
+) -> dict[str, Stored]:
     """Return what a version holds about some tiles, by tile.
 
     Args:
         folder: The version.
         tile_ids: Tiles; one that the version does not know has nothing.
+        tables: File names of the tables that are read.
 
     Raises:
         CorpusError: A file is absent, damaged, or holds something else.
@@ -68,7 +71,7 @@ def stored(folder: Path, tile_ids: Collection[str]) -> dict[str, Stored]:
     wanted = field.isin(list(tile_ids))
     if tile_ids:
         wanted = (field >= min(tile_ids)) & (field <= max(tile_ids)) & wanted
-    for name in _KINDS:
+    for name in tables:
         for item in _items(folder / name, wanted):
             found[item.tile_id].add(item)
     return found

@@ -14,9 +14,8 @@ from __future__ import annotations
 import functools
 import logging
 import shutil
-import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,43 +28,40 @@ from pydantic import Field
 from sarknowlip import __version__
 from sarknowlip.annotate.distinct import DistinctCount
 from sarknowlip.annotate.store import (
-    CLAIM_SCHEMA,
     CLAIMS,
     EVIDENCE,
-    MANIFEST,
-    TEXT_SCHEMA,
     TEXTS,
     claims_table,
     texts_table,
     versions,
 )
 from sarknowlip.annotate.tile import AnnotateConfig, TileAnnotator
-from sarknowlip.core.config import Config
-from sarknowlip.core.errors import SarKnowlipError, StorageError
-from sarknowlip.core.files import (
-    TEMPORARY,
-    exclusive,
-    read_json,
-    remove_partials,
-    replacing,
-    write_json,
+from sarknowlip.annotate.version import (
+    BUILD,
+    adding,
+    appearing,
+    is_undamaged,
+    join_tables,
+    read_manifest,
+    write_manifest,
 )
+from sarknowlip.core.config import Config
+from sarknowlip.core.errors import SarKnowlipError
+from sarknowlip.core.files import read_json, replacing, write_json
 from sarknowlip.core.hashing import digest, file_sha256
 from sarknowlip.core.pool import Chunk, chunks_of, run_jobs
 from sarknowlip.core.progress import Progress
 from sarknowlip.corpus.catalog import ANNOTATIONS, Catalog
 from sarknowlip.corpus.record import TileRecord
-from sarknowlip.knowledge.evidence import SCHEMA as EVIDENCE_SCHEMA
 from sarknowlip.knowledge.store import COMPRESSION, evidence_table
 from sarknowlip.sar.tile import TileImage
 
 CHUNK = 32
 """Tiles a process works on before it writes."""
-BUILD = ".build"
 DONE = "done.json"
 
 _LOG = logging.getLogger(__name__)
-_SCHEMAS = {EVIDENCE: EVIDENCE_SCHEMA, CLAIMS: CLAIM_SCHEMA, TEXTS: TEXT_SCHEMA}
+_TABLES = (EVIDENCE, CLAIMS, TEXTS)
 
 
 class AnnotateReport(Config):
@@ -117,14 +113,12 @@ def annotate(
     """
     catalog, annotator = Catalog(root), TileAnnotator(config)
     key = _key(catalog, config, annotator)
-    folder = root / ANNOTATIONS
-    with exclusive(folder / BUILD / "lock"):
+    with adding(root) as target:
         known = versions(root)
-        remove_partials(folder)
         report = _present(known[-1], key) if known else None
         if report is not None and not report.failed:
             return report
-        build = folder / BUILD / key
+        build = root / ANNOTATIONS / BUILD / key
         names = catalog.identifiers()
         jobs = chunks_of(len(names), CHUNK)
         work = functools.partial(annotate_chunk, root=root, build=build, config=config)
@@ -138,10 +132,7 @@ def annotate(
             _worker.cache_clear()
         if report is not None and _failed(build, len(jobs)).keys() == report.failed.keys():
             return report
-        number = 1 + max((int(path.name[1:]) for path in known), default=0)
-        report = _assemble(
-            folder / f"v{number:04d}", build, len(jobs), key, _about(config, annotator)
-        )
+        report = _assemble(target, build, len(jobs), key, _about(config, annotator))
         if not report.failed:
             shutil.rmtree(build)
         return report
@@ -149,14 +140,9 @@ def annotate(
 
 def _present(folder: Path, key: str) -> AnnotateReport | None:
     """Return the report of a version if it is of this key and its files are as written."""
-    manifest = read_json(folder / MANIFEST, "delete this version and annotate again")
-    if manifest["key"] != key:
+    manifest = read_manifest(folder)
+    if manifest["key"] != key or not is_undamaged(folder, manifest):
         return None
-    for name, digest_then in manifest["files"].items():
-        path = folder / name
-        if not path.is_file() or file_sha256(path) != digest_then:
-            _LOG.warning("%s is damaged; a new version is made", path)
-            return None
     return AnnotateReport(**manifest["report"] | {"fresh": False})
 
 
@@ -292,10 +278,9 @@ def _assemble(
         if name == TEXTS:
             distinct.add(table["text"].to_pylist())
 
-    partial = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=target.parent))
-    try:
-        for name in _SCHEMAS:
-            _join(partial / name, [folder / name for folder in folders], tally)
+    with appearing(target) as partial:
+        for name in _TABLES:
+            join_tables(partial / name, [folder / name for folder in folders], tally)
         report = AnnotateReport(
             version=target.name,
             tiles=tiles,
@@ -306,28 +291,9 @@ def _assemble(
             failed=failed,
             writer=dict(sorted(written.items())),
         )
-        files = {name: file_sha256(partial / name) for name in _SCHEMAS}
         told = report.model_dump(mode="json", exclude={"fresh"})
-        write_json(
-            partial / MANIFEST,
-            {"format": 2, "key": key, **about, "report": told, "files": files},
-        )
-        partial.chmod(0o755)
-        partial.replace(target)
-    except OSError as error:
-        raise StorageError(f"cannot write {target}: {error}", "free space, run again") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        write_manifest(partial, key, about | {"report": told})
     return report
-
-
-def _join(path: Path, parts: Sequence[Path], tally: Callable[[str, pa.Table], None]) -> None:
-    """Write one table from many, one in memory at a time."""
-    with pq.ParquetWriter(path, _SCHEMAS[path.name], compression=COMPRESSION) as writer:
-        for part in parts:
-            table = pq.read_table(part)
-            tally(path.name, table)
-            writer.write_table(table)
 
 
 def _about(config: AnnotateConfig, annotator: TileAnnotator) -> dict[str, Any]:

@@ -145,7 +145,9 @@ def questions_of(
         if any(said[name] == "" for name in (asked, *names)):
             continue
         given = {key: said[key] for name in names for key in _parts(name, said)}
-        wrong = tuple(dict(said) | {asked: value} for value in _false(claim, asked, claims, values))
+        wrong = tuple(
+            dict(said) | {asked: value} for value in false_values(claim, asked, claims, values)
+        )
         key = f"{predicate}/{asked}"
         yield Question(claim, topic, key, given, said, wrong)
         if topic == "direction":
@@ -184,10 +186,17 @@ def _parts(name: str, said: Arguments) -> list[str]:
     return [name]
 
 
-def _false(
+def false_values(
     claim: Claim, asked: str, claims: Iterable[Claim], values: Callable[[str], Sequence[str]]
 ) -> list[Argument]:
-    """Return values of an argument that are false by the claims; see the rules above."""
+    """Return values of an argument that are false by the claims; see the rules above.
+
+    Args:
+        claim: States the right value.
+        asked: Argument.
+        claims: All claims about the tile that are known to hold.
+        values: Gives the words that there are for an argument.
+    """
     right = claim.arguments[asked]
     known = {
         other.arguments[asked]

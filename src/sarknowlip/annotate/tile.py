@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic import Field
 
 from sarknowlip.annotate.claim import Claim, Text
 from sarknowlip.annotate.compose import Composer, TextConfig
 from sarknowlip.annotate.stages import STAGES, Stage
+from sarknowlip.annotate.store import MANIFEST
 from sarknowlip.annotate.writers import WRITERS, Draft, Subject, Writer
 from sarknowlip.annotate.writers.grounded import GroundedConfig
 from sarknowlip.annotate.writers.vlm.config import VlmConfig
 from sarknowlip.core.config import Config
+from sarknowlip.core.files import read_json
 from sarknowlip.knowledge.cache import EvidenceCache
 from sarknowlip.knowledge.evidence import Evidence, Facts
 from sarknowlip.knowledge.sources import SOURCES, KnowledgeSource, SourceOptions
@@ -44,6 +47,15 @@ class AnnotateConfig(Config):
     def asked(self) -> tuple[str, ...]:
         """Names of the sources that are asked."""
         return self.sources or self.options.sources
+
+
+def recipe_of(folder: Path) -> AnnotateConfig:
+    """Return the recipe of a version of the annotations.
+
+    Raises:
+        SarKnowlipError: Its manifest is absent or damaged.
+    """
+    return AnnotateConfig(**read_json(folder / MANIFEST, "annotate the corpus again")["recipe"])
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,9 @@ from rich.tree import Tree
 from sarknowlip.annotate.claim import Claim, Text
 from sarknowlip.annotate.lookup import stored
 from sarknowlip.annotate.stages import STAGES
-from sarknowlip.annotate.store import MANIFEST, annotation_folder
-from sarknowlip.annotate.tile import AnnotateConfig, derive
+from sarknowlip.annotate.store import annotation_folder
+from sarknowlip.annotate.tile import derive, recipe_of
 from sarknowlip.core.errors import CorpusError
-from sarknowlip.core.files import read_json
 from sarknowlip.corpus.catalog import Catalog
 from sarknowlip.corpus.record import TileRecord
 from sarknowlip.knowledge.evidence import Evidence
@@ -104,8 +103,7 @@ def describe(root: Path, tile_id: str, version: str | None = None) -> Descriptio
     folder = annotation_folder(root, version)
     record = find_tile(root, tile_id)
     held = stored(folder, [record.id])[record.id]
-    manifest = read_json(folder / MANIFEST, "annotate the corpus again")
-    stages = [STAGES[name]() for name in AnnotateConfig(**manifest["recipe"]).stages]
+    stages = [STAGES[name]() for name in recipe_of(folder).stages]
     known = {claim.id: claim for claim in derive(stages, record.id, held.evidence)}
     known |= {claim.id: claim for claim in held.claims}
     facts = {fact.id: fact for fact in held.evidence}

@@ -25,13 +25,12 @@ from sarknowlip.annotate.claim import Claim, Text
 from sarknowlip.annotate.compose import Composer
 from sarknowlip.annotate.lookup import Item, Stored, stored, strays
 from sarknowlip.annotate.stages import STAGES, Stage
-from sarknowlip.annotate.store import MANIFEST, annotation_folder
-from sarknowlip.annotate.tile import AnnotateConfig, derive
+from sarknowlip.annotate.store import annotation_folder
+from sarknowlip.annotate.tile import derive, recipe_of
 from sarknowlip.annotate.truth.judge import TruthJudge
 from sarknowlip.annotate.truth.report import TruthReport, TruthTally
 from sarknowlip.core.config import Config
 from sarknowlip.core.errors import ConfigError, SarKnowlipError
-from sarknowlip.core.files import read_json
 from sarknowlip.core.pool import Chunk, chunks_of, run_jobs
 from sarknowlip.core.progress import Progress
 from sarknowlip.corpus.catalog import Catalog
@@ -199,8 +198,7 @@ class _Again:
     @classmethod
     def of(cls, folder: Path, options: SourceOptions | None) -> _Again:
         """Return the tools of a version's recipe; `options` as in `verify`."""
-        manifest = read_json(folder / MANIFEST, "annotate the corpus again")
-        config = AnnotateConfig(**manifest["recipe"])
+        config = recipe_of(folder)
         chosen = _merged(config.options, options)
         return cls(
             {

@@ -1,0 +1,156 @@
+"""What the stored facts say of each text: the signal "evidence".
+
+The claims that follow from the facts about a tile are derived once, as verification does. A claim
+that is among them is supported, whatever it cites; one that is not is contradicted where facts
+settle what it is about (`annotate.settled`), and open where they do not. A text is contradicted if
+one of its claims is, or if the grammar can't make its words of them; supported if all are; else
+open. Pixels and the sources' files are not looked at.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from sarknowlip.annotate.claim import Claim, Text
+from sarknowlip.annotate.compose import Composer
+from sarknowlip.annotate.lookup import Stored
+from sarknowlip.annotate.settled import Told
+from sarknowlip.annotate.stages import STAGES, Stage
+from sarknowlip.annotate.tile import AnnotateConfig, derive, recipe_of
+from sarknowlip.core.errors import ConfigError
+from sarknowlip.core.hashing import canonical_json
+from sarknowlip.knowledge.evidence import Evidence
+
+SUPPORTED, CONTRADICTED, OPEN = 1.0, 0.0, math.nan
+
+
+class Support(NamedTuple):
+    """What evidence says of a text.
+
+    Attributes:
+        value: 1 supported, 0 contradicted, NaN where the sources say nothing about it.
+        claim_values: The same for each of its claims, by identifier.
+        reason: Why, a short sentence.
+    """
+
+    value: float
+    claim_values: dict[str, float]
+    reason: str
+
+
+def content_of(claim: Claim) -> str:
+    """Return what a claim states, as one string: equal for equal statements, whoever made them."""
+    return f"{claim.predicate} {canonical_json(claim.arguments)}"
+
+
+class Following:
+    """The claims that follow from facts about one tile.
+
+    Args:
+        stages: In the order of the chain.
+        tile_id: Tile.
+        facts: Facts about it.
+
+    Attributes:
+        claims: All of them, in the order of the chain.
+    """
+
+    def __init__(self, stages: Iterable[Stage], tile_id: str, facts: Collection[Evidence]) -> None:
+        self.claims = derive(list(stages), tile_id, list(facts))
+
+    @functools.cached_property
+    def by_content(self) -> dict[str, Claim]:
+        """The claims by what they state (`content_of`)."""
+        return {content_of(claim): claim for claim in self.claims}
+
+    def holds(self, claim: Claim) -> bool:
+        """Return whether a claim states what follows."""
+        return content_of(claim) in self.by_content
+
+    def same(self, claim: Claim) -> Claim | None:
+        """Return the claim that follows and states the same, None if there is none."""
+        return self.by_content.get(content_of(claim))
+
+
+class Supporter:
+    """Judges texts by stored facts.
+
+    Args:
+        config: Recipe of the annotations.
+        hidden: Names of sources whose facts are not looked at.
+
+    Raises:
+        ConfigError: `hidden` names a source that the recipe did not ask.
+    """
+
+    def __init__(self, config: AnnotateConfig, *, hidden: Collection[str] = ()) -> None:
+        strange = sorted(set(hidden) - set(config.asked))
+        if strange:
+            raise ConfigError(
+                f"no facts of source {strange[0]!r} can be hidden: it was not asked",
+                f"choose among {', '.join(config.asked)}",
+            )
+        self.stages: list[Stage] = [STAGES[name]() for name in config.stages]
+        self.composer = Composer(config.texts)
+        self.hidden = frozenset(hidden)
+
+    @classmethod
+    def of(cls, folder: Path, *, hidden: Collection[str] = ()) -> Supporter:
+        """Return a judge of the texts of a version.
+
+        Raises:
+            SarKnowlipError: The version's manifest is absent or damaged.
+            ConfigError: As the class.
+        """
+        return cls(recipe_of(folder), hidden=hidden)
+
+    def texts(self, held: Stored) -> dict[str, Support]:
+        """Return what the facts about a tile say of its texts, by text.
+
+        Args:
+            held: What a version holds about the tile; facts without a sound identifier don't count.
+        """
+        known = [fact for fact in held.evidence if fact.intact]
+        facts = [fact for fact in known if fact.source not in self.hidden]
+        told = Told(facts, (fact for fact in known if fact.source in self.hidden))
+        tile_id = held.texts[0].tile_id if held.texts else ""
+        following = Following(self.stages, tile_id, facts)
+        claims = {claim.id: claim for claim in held.claims}
+        values = {key: _value(claim, following, told) for key, claim in claims.items()}
+        true = {key: claim for key, claim in claims.items() if values[key] == SUPPORTED}
+        return {text.id: self._support(text, claims, values, (true, facts)) for text in held.texts}
+
+    def _support(
+        self,
+        text: Text,
+        claims: Mapping[str, Claim],
+        values: Mapping[str, float],
+        basis: tuple[Mapping[str, Claim], list[Evidence]],
+    ) -> Support:
+        """Return the support of a text; `basis` are the claims that are supported, and facts."""
+        own = {key: values.get(key, CONTRADICTED) for key in text.claim_ids}
+        for key, value in own.items():
+            if value == CONTRADICTED:
+                said = content_of(claims[key]) if key in claims else f"claim {key} is not there"
+                return Support(CONTRADICTED, own, f"does not follow from evidence: {said}")
+        for key, value in own.items():
+            if math.isnan(value):
+                return Support(OPEN, own, f"no source tells of it: {content_of(claims[key])}")
+        fault = self.composer.fault(text, *basis)
+        if fault is None:
+            return Support(SUPPORTED, own, "follows from evidence")
+        if text.level == "grounding" and self.hidden:
+            return Support(OPEN, own, "what it refers to may be among the facts not looked at")
+        return Support(CONTRADICTED, own, fault)
+
+
+def _value(claim: Claim, following: Following, told: Told) -> float:
+    if not claim.intact:
+        return CONTRADICTED
+    if following.holds(claim):
+        return SUPPORTED
+    return CONTRADICTED if told.settles(claim) else OPEN
