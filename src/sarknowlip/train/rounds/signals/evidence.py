@@ -12,6 +12,8 @@ import numpy as np
 from sarknowlip.annotate.claim import Text
 from sarknowlip.annotate.lookup import Stored, stored
 from sarknowlip.annotate.store import EVIDENCE
+from sarknowlip.annotate.support import Supporter
+from sarknowlip.annotate.tile import recipe_of
 from sarknowlip.core.errors import ConfigError
 from sarknowlip.core.hashing import file_sha256
 from sarknowlip.train.rounds.signals.signal import Scores, View
@@ -46,12 +48,11 @@ class EvidenceSupport:
 
     def key(self) -> Any:
         """Return what scores depend on; a text names its claims, and these all that they say."""
-        return [file_sha256(self._folder / EVIDENCE), self._hidden]
+        recipe = recipe_of(self._folder)
+        return [file_sha256(self._folder / EVIDENCE), recipe.digest(), self._hidden]
 
     def score(self, texts: Sequence[Text]) -> Scores:
         """Return the columns, a row a text."""
-        from sarknowlip.annotate.support import Supporter
-
         supporter = Supporter.of(self._folder, hidden=self._hidden)
         scores = np.full((len(texts), len(self.columns)), np.nan)
         of_tile: dict[str, list[int]] = {}
