@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 from scipy.special import expit
+from scipy.stats import rankdata
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
 
 from sarknowlip.core.config import Config
 
@@ -104,8 +104,13 @@ def calibration_error(probability_N: Floats, bad_N: Bools, bins: int = BINS) -> 
 
 
 def auroc(score_N: Floats, bad_N: Bools) -> float:
-    """Return the probability that a bad text scores above a good one, ties by half."""
-    return float(roc_auc_score(bad_N, score_N))
+    """Return the probability that a bad text scores above a good one, ties by half.
+
+    That is the Mann–Whitney statistic over its largest value. Both kinds must be there.
+    """
+    bad = int(bad_N.sum())
+    above = rankdata(score_N)[bad_N].sum() - bad * (bad + 1) / 2
+    return float(above / (bad * (len(bad_N) - bad)))
 
 
 def auroc_interval(

@@ -201,24 +201,18 @@ def splits(labelled: Labelled, seed: int = 0) -> list[tuple[Wholes, Wholes]]:
     return [(np.asarray(t), np.asarray(h)) for t, h in mixed.split(rows, labelled.bad_N)]
 
 
-def held_out_decisions(fit: Fit, labelled: Labelled) -> Floats:
-    """Return the decision on each text of a classifier that was not fitted on it."""
-    found_N = np.empty(len(labelled))
-    for train, held in splits(labelled):
-        model = fit(labelled.rows(train))
-        found_N[held] = model.decision(labelled.features(crossed=model.crossed)[held])
-    return found_N
-
-
 def chosen(labelled: Labelled) -> tuple[Linear | Trees, Platt | Isotonic]:
     """Return the classifier of least held-out log-loss, fitted on all, and its calibration.
 
     The calibration is fitted on held-out decisions, which are less extreme than those on texts
     that a classifier has seen.
     """
-    tried = []
+    parts, tried = splits(labelled), []
     for fit in candidates(labelled):
-        decision_N = held_out_decisions(fit, labelled)
+        decision_N = np.empty(len(labelled))
+        for train, held in parts:
+            model = fit(labelled.rows(train))
+            decision_N[held] = model.decision(labelled.features(crossed=model.crossed)[held])
         probability_N = Platt.fitted(decision_N, labelled.bad_N)(decision_N)
         tried.append((log_loss(probability_N, labelled.bad_N), fit, decision_N))
     _, fit, decision_N = min(tried, key=lambda one: one[0])
@@ -240,10 +234,10 @@ def _calibrated(decision_N: Floats, labelled: Labelled) -> Platt | Isotonic:
     kinds: Sequence[type[Platt] | type[Isotonic]] = (Platt, Isotonic)
     if len(labelled) < ISOTONIC_FROM:
         return Platt.fitted(decision_N, labelled.bad_N)
-    errors = []
+    parts, errors = splits(labelled, seed=2), []
     for kind in kinds:
         found_N = np.empty(len(labelled))
-        for train, held in splits(labelled, seed=2):
+        for train, held in parts:
             fitted = kind.fitted(decision_N[train], labelled.bad_N[train])
             found_N[held] = fitted(decision_N[held])
         errors.append(brier_score(found_N, labelled.bad_N))
