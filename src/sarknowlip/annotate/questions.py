@@ -216,7 +216,7 @@ def false_values(
 
 def _named(claim: Claim, asked: str) -> tuple[str, ...]:
     """Return the arguments that a question for `asked` names."""
-    return next((names for _, name, names in ASKS[claim.predicate] if name == asked), ())
+    return next((names for _, name, names in ASKS.get(claim.predicate, ()) if name == asked), ())
 
 
 def _apart(one: str, other: str) -> bool:
