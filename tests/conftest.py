@@ -6,8 +6,12 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from overfitted import Overfitted
 
 TESTS = Path(__file__).resolve().parent
 sys.path.insert(0, str(TESTS))
@@ -33,3 +37,11 @@ def shared_data() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def overfitted(tmp_path_factory: pytest.TempPathFactory) -> Overfitted:
+    """Return a model that knows eight tiles by heart; see tests/overfitted.py."""
+    from overfitted import overfit
+
+    return overfit(tmp_path_factory.mktemp("overfitted"))
