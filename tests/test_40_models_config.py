@@ -18,14 +18,25 @@ from sarknowlip.models.model import SarKnowLIP
 
 def test_sizes_have_as_many_parameters_as_said() -> None:
     source = Path(config_module.__file__).read_text("utf-8")
-    said = re.search(r"vocabulary of 2,048 they have ([\d, and]+) million parameters", source)
+    said = re.search(r"vocabulary of 2,048 they have ([\d., and]+) million parameters", source)
     assert said
-    numbers = [int(number) for number in re.findall(r"\d+", said[1])]
+    numbers = re.findall(r"\d+(?:\.\d+)?", said[1])
     assert len(numbers) == len(SIZES)
     for size, millions in zip(SIZES.values(), numbers, strict=True):
+        half = 0.05 if "." in millions else 0.5
         with torch.device("meta"):
             made = SarKnowLIP(SarKnowLIPConfig.of(size, 2048))
-        assert sum(p.numel() for p in made.parameters()) / 1e6 == pytest.approx(millions, abs=0.5)
+        found = sum(p.numel() for p in made.parameters()) / 1e6
+        assert found == pytest.approx(float(millions), abs=half)
+
+
+def test_page_of_the_model_tells_every_size() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "model.md").read_text("utf-8")
+    for name, size in SIZES.items():
+        row = re.search(rf"^\| {name} \| (\d+) px \| (\d+) × (\d+)", page, re.MULTILINE)
+        assert row, name
+        shapes = (size.image_px, size.image_depth, size.image_width)
+        assert tuple(map(int, row.groups())) == shapes
 
 
 def test_a_configuration_without_arguments_is_tiny() -> None:

@@ -120,6 +120,21 @@ class ModelSize(Config):
 
 
 SIZES = {
+    "nano": ModelSize(
+        image_px=64,
+        patch_px=8,
+        image_width=80,
+        image_depth=3,
+        image_heads=2,
+        text_width=64,
+        text_depth=2,
+        text_heads=2,
+        embed_dim=64,
+        fusion_depth=1,
+        decoder_depth=1,
+        pixel_width=40,
+        pixel_depth=1,
+    ),
     "tiny": ModelSize(
         image_px=128,
         patch_px=16,
@@ -181,8 +196,8 @@ SIZES = {
         pixel_depth=4,
     ),
 }
-"""Sizes by name: with a vocabulary of 2,048 they have 6, 56, 178 and 531 million parameters. The
-image encoders of the last three are as deep and wide as ViT-S/16, B/16 and L/16."""
+"""Sizes by name: with a vocabulary of 2,048 they have 0.7, 6, 56, 178 and 531 million parameters.
+The image encoders of the last three are as deep and wide as ViT-S/16, B/16 and L/16."""
 
 
 _NOT_SHAPES = {"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version"}

@@ -16,6 +16,8 @@ from sarknowlip.train.optim import OptimConfig
 RECIPES = LazyTable(
     "recipe",
     {
+        "nano": "sarknowlip.train.recipes:nano",
+        "nano-combined": "sarknowlip.train.recipes:nano_combined",
         "tiny": "sarknowlip.train.recipes:tiny",
         "tiny-sigmoid": "sarknowlip.train.recipes:tiny_sigmoid",
         "tiny-masked": "sarknowlip.train.recipes:tiny_masked",
@@ -29,6 +31,30 @@ RECIPES = LazyTable(
     },
 )
 """Recipes by name."""
+
+
+def nano() -> TrainConfig:
+    """Return a run for measuring and for tests: many short trainings on a laptop.
+
+    A step of 64 pairs takes less than a quarter of the time that one of `tiny` takes.
+    """
+    return TrainConfig(
+        recipe="nano",
+        model=SIZES["nano"],
+        vocab_size=1024,
+        data=DataConfig(batch=64),
+        optim=OptimConfig(lr=1e-3, warmup_steps=50),
+        steps=500,
+        threads=1,
+        log_every=5,
+        validate_every=100,
+        checkpoint_every=100,
+    )
+
+
+def nano_combined() -> TrainConfig:
+    """Return `nano` with all objectives."""
+    return _varied(nano(), "nano-combined", objective=ObjectiveConfig(name="combined"))
 
 
 def tiny() -> TrainConfig:
