@@ -26,6 +26,7 @@ from sarknowlip.data.augment import (
     drawn_window,
 )
 from sarknowlip.data.captions import CaptionConfig, Captions, can_draw, caption_of, drawn_texts
+from sarknowlip.data.folds import FoldConfig, tiles_left
 from sarknowlip.data.scope import joint
 from sarknowlip.data.shard_reader import Shards
 from sarknowlip.data.sources import CorpusSource, ShardSource, TileSource
@@ -74,6 +75,7 @@ class PairDataset(Dataset[Pair]):
         captions: How captions are drawn.
         augment: How tiles are changed; None changes nothing.
         shards: Whether pairs come from shards; None: if there are any.
+        fold: Tiles of this fold are left out; None for none.
 
     Raises:
         CorpusError: No corpus, no such annotations, no shards where they are wanted, or any of
@@ -90,6 +92,7 @@ class PairDataset(Dataset[Pair]):
         captions: CaptionConfig | None = None,
         augment: AugmentConfig | None = None,
         shards: bool | None = None,
+        fold: FoldConfig | None = None,
     ) -> None:
         self.root, self.split, self.seed = root, split, seed
         self.captions = captions or CaptionConfig()
@@ -101,10 +104,11 @@ class PairDataset(Dataset[Pair]):
                 f"{root} has no shards of {folder.name}", "run `sarknowlip corpus shards`"
             )
         asked = self.captions.levels.question > 0
+        kept = None if fold is None else tiles_left(root, fold)
         self.source: TileSource = (
-            CorpusSource(root, split, folder, scoped=not self.augment.off, asked=asked)
+            CorpusSource(root, split, folder, scoped=not self.augment.off, asked=asked, kept=kept)
             if found is None
-            else ShardSource(found, split, asked=asked)
+            else ShardSource(found, split, asked=asked, kept=kept)
         )
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -58,21 +58,28 @@ class CorpusSource:
         annotation: Folder of a version of the annotations.
         scoped: Whether captions shall know what they hold of: claims and facts are read for it.
         asked: Whether questions are among them.
+        kept: Tiles that are not left out; None for all.
 
     Raises:
         CorpusError: The corpus or the annotations are damaged.
     """
 
     def __init__(
-        self, root: Path, split: Split, annotation: Path, *, scoped: bool, asked: bool = False
+        self,
+        root: Path,
+        split: Split,
+        annotation: Path,
+        *,
+        scoped: bool,
+        asked: bool = False,
+        kept: Collection[str] | None = None,
     ) -> None:
         catalog = Catalog(root)
         shared: dict[str, Any] = {}
         self._entries: list[_Entry] = []
         self.untold = 0
-        for record, told in _captions(
-            catalog.records(split), annotation, scoped=scoped, asked=asked
-        ):
+        records = (r for r in catalog.records(split) if kept is None or r.id in kept)
+        for record, told in _captions(records, annotation, scoped=scoped, asked=asked):
             if told is None:
                 self.untold += 1
                 continue
@@ -107,11 +114,23 @@ class ShardSource:
         shards: Of the corpus.
         split: Part of the corpus.
         asked: Whether questions are among the captions.
+        kept: Tiles that are not left out; None for all.
     """
 
-    def __init__(self, shards: Shards, split: Split, *, asked: bool = False) -> None:
+    def __init__(
+        self,
+        shards: Shards,
+        split: Split,
+        *,
+        asked: bool = False,
+        kept: Collection[str] | None = None,
+    ) -> None:
         self._shards, self._asked = shards, asked
-        rows = [row for row, tile in enumerate(shards.tiles) if tile.split == split]
+        rows = [
+            row
+            for row, tile in enumerate(shards.tiles)
+            if tile.split == split and (kept is None or tile.id in kept)
+        ]
         self._rows = [row for row in rows if shards.told[row]]
         self.untold = len(rows) - len(self._rows)
 

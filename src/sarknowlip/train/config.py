@@ -12,6 +12,7 @@ from sarknowlip.core.errors import ConfigError
 from sarknowlip.core.settings import changed, checked, parsed
 from sarknowlip.data.augment import AugmentConfig
 from sarknowlip.data.captions import CaptionConfig
+from sarknowlip.data.folds import FoldConfig
 from sarknowlip.models.config import ModelSize
 from sarknowlip.train.distributed import Parallel
 from sarknowlip.train.objectives.config import ObjectiveConfig
@@ -35,6 +36,7 @@ class DataConfig(Config):
         augment: How tiles are changed.
         shards: Whether pairs come from shards; null: if there are any.
         workers: Processes that read ahead; 0 reads between steps.
+        fold: A fold of the training split that is not seen; null: all is.
     """
 
     batch: Annotated[int, Field(ge=MIN_BATCH)] = 32
@@ -43,6 +45,7 @@ class DataConfig(Config):
     augment: AugmentConfig = AugmentConfig()
     shards: bool | None = None
     workers: Annotated[int, Field(ge=0)] = 0
+    fold: FoldConfig | None = None
 
 
 class TrainConfig(Config):
@@ -54,6 +57,9 @@ class TrainConfig(Config):
         vocab_size: Largest vocabulary of the tokenizer.
         init: File or folder of a public image encoder to start from; null for random weights. Its
             style then takes the place of `model.image_style`; see docs/transfer.md.
+        start: Run or model folder of a model of our own to start from: all its weights, its
+            processor and its tokenizer, whatever `vocab_size` is. It must have the size `model`;
+            the optimiser starts afresh. Null for none.
         objective: What is asked of the model.
         data: What is read, and how.
         optim: How weights change.
@@ -79,6 +85,7 @@ class TrainConfig(Config):
     model: ModelSize
     vocab_size: Annotated[int, Field(ge=259)] = 2048
     init: str | None = None
+    start: str | None = None
     objective: ObjectiveConfig = ObjectiveConfig()
     data: DataConfig = DataConfig()
     optim: OptimConfig = OptimConfig()
@@ -99,11 +106,15 @@ class TrainConfig(Config):
     tensorboard: bool = False
 
     def model_post_init(self, context: object, /) -> None:
-        """Check the length of the run.
+        """Check the length of the run and where it starts.
 
         Raises:
-            ConfigError: Both or none of steps and epochs are given.
+            ConfigError: Both or none of steps and epochs are given, or both of init and start.
         """
+        if self.init is not None and self.start is not None:
+            raise ConfigError(
+                f"init={self.init} and start={self.start}", "give one, and set the other to null"
+            )
         if (self.steps is None) == (self.epochs is None):
             raise ConfigError(
                 f"steps={self.steps} and epochs={self.epochs}",

@@ -16,6 +16,7 @@ from sarknowlip.core.hashing import file_sha256, tree_sha256
 from sarknowlip.corpus.catalog import Catalog
 from sarknowlip.data.loader import Batch, EpochBatches, train_loader, whole_loader
 from sarknowlip.data.pairs import PairDataset
+from sarknowlip.infer.encoder import model_folder
 from sarknowlip.models.card import RunFacts
 from sarknowlip.models.model import SarKnowLIP, without_bars
 from sarknowlip.models.processing import ProcessorConfig, SarProcessor
@@ -28,6 +29,7 @@ from sarknowlip.train.objectives.config import ObjectiveConfig
 from sarknowlip.train.objectives.kinds import with_features
 from sarknowlip.train.objectives.objective import Objective
 from sarknowlip.train.shares import Shares, require_shares
+from sarknowlip.train.start import begun
 from sarknowlip.train.step import VALIDATION, TrainStep, chance
 
 MODEL = "model."
@@ -100,8 +102,9 @@ class PairTask:
 
     Raises:
         CorpusError: Not enough pairs, or a damaged corpus.
-        ConfigError: An unknown objective, too small a vocabulary, too small a batch, or nothing to
-            start from at `init`.
+        ConfigError: An unknown objective, too small a vocabulary, too small a batch, nothing to
+            start from at `init`, or a model of another size at `start`.
+        SarKnowlipError: No model at `start`.
     """
 
     def __init__(self, config: TrainConfig, root: Path, ranks: Ranks) -> None:
@@ -120,6 +123,7 @@ class PairTask:
                 captions=config.data.captions,
                 augment=config.data.augment,
                 shards=config.data.shards,
+                fold=config.data.fold if split == "train" else None,
             )
             for split in ("train", "val")
         )
@@ -127,16 +131,18 @@ class PairTask:
         self.pairs = len(self._train)
         self.steps_per_epoch = self._order(0, 0).steps_per_epoch
         require_shares(self.pairs // self.steps_per_epoch, config.accumulate, ranks.count)
-        tokenizer = make_tokenizer(self._train.texts(), config.vocab_size, size.text_init)
-        limits = ProcessorConfig(
-            image_px=config.model.image_px, text_tokens=config.model.text_tokens
-        )
-        self.processor = SarProcessor(limits, tokenizer)
-        first = size if transfer is None else transfer.size
-        self.model = SarKnowLIP.fresh(first, tokenizer.get_vocab_size(), config.seed)
-        self.origin = None if transfer is None else transfer.report.line()
-        if transfer is not None:
-            transfer.load(self.model)
+        self.origin: str | None = None
+        if config.start is not None:
+            self.model, self.processor, self.origin = begun(Path(config.start), size)
+        else:
+            tokenizer = make_tokenizer(self._train.texts(), config.vocab_size, size.text_init)
+            limits = ProcessorConfig(image_px=size.image_px, text_tokens=size.text_tokens)
+            self.processor = SarProcessor(limits, tokenizer)
+            first = size if transfer is None else transfer.size
+            self.model = SarKnowLIP.fresh(first, tokenizer.get_vocab_size(), config.seed)
+            if transfer is not None:
+                self.origin = transfer.report.line()
+                transfer.load(self.model)
         self.module = TrainStep(self.model, objective, config.precision).to(ranks.device)
 
     def batches(self, start: int, stop: int) -> Iterable[Batch]:
@@ -245,6 +251,7 @@ def data_identity(config: TrainConfig, root: Path) -> dict[str, str]:
 
     Raises:
         CorpusError: The texts, or what changed tiles need, are absent.
+        SarKnowlipError: No model at `start`.
     """
     folder = annotation_folder(root, config.data.annotation)
     read = {"catalog": Catalog(root).path, "texts": folder / TEXTS}
@@ -254,9 +261,11 @@ def data_identity(config: TrainConfig, root: Path) -> dict[str, str]:
         if not path.is_file():
             raise CorpusError(f"cannot read {path}: it is absent", "annotate the corpus again")
     found = {f"{name}_sha256": file_sha256(path) for name, path in read.items()}
-    for name, start in {"init": config.init, "text_init": config.model.text_init}.items():
+    starts = {"init": config.init, "start": config.start, "text_init": config.model.text_init}
+    for name, start in starts.items():
         if start is not None:
-            found[f"{name}_sha256"] = _content(Path(start))
+            path = model_folder(Path(start)) if name == "start" else Path(start)
+            found[f"{name}_sha256"] = _content(path)
     return found
 
 
