@@ -25,7 +25,7 @@ from sarknowlip.train.objectives.config import CombinedConfig, ObjectiveConfig
 from sarknowlip.train.optim import OptimConfig, make_optimizer
 from sarknowlip.train.step import TrainStep
 
-TILES, STEPS = 8, 300
+TILES, STEPS = 8, 200
 
 
 @dataclass(frozen=True)

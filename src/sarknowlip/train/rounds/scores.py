@@ -48,9 +48,8 @@ class ScoreCache:
     def scores(self, text_ids: Sequence[str]) -> Scores:
         """Return the numbers of texts, (N, columns), NaN where they are NaN or unknown."""
         rows = self.places(text_ids)
-        held = np.stack(
-            [self._table[name].to_numpy() for name in self._schema.names[1:]], axis=1
-        ).reshape(len(self), -1)
+        columns = [self._table[name].to_numpy() for name in self._schema.names[1:]]
+        held = np.stack(columns, axis=1)
         found = np.full((len(rows), held.shape[1]), np.nan)
         found[rows >= 0] = held[rows[rows >= 0]]
         return found
@@ -73,7 +72,7 @@ class ScoreCache:
 
     def _read(self, path: Path) -> pa.Table:
         try:
-            return pq.read_table(path, schema=self._schema)
+            return pq.read_table(path).cast(self._schema)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise SarKnowlipError(
                 f"cannot read {path}: {error}", "delete it and run again"
