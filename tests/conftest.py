@@ -45,3 +45,11 @@ def overfitted(tmp_path_factory: pytest.TempPathFactory) -> Overfitted:
     from overfitted import overfit
 
     return overfit(tmp_path_factory.mktemp("overfitted"))
+
+
+@pytest.fixture(scope="session")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a corpus with texts from all sources (`data.told.make`); copy it to change it."""
+    from data.told.make import make_told
+
+    return make_told(tmp_path_factory.mktemp("told"))

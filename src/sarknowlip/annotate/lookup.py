@@ -67,14 +67,21 @@ def stored(
         CorpusError: A file is absent, damaged, or holds something else.
     """
     found = {tile_id: Stored([], [], []) for tile_id in tile_ids}
-    field = pa.compute.field("tile_id")
-    wanted = field.isin(list(tile_ids))
-    if tile_ids:
-        wanted = (field >= min(tile_ids)) & (field <= max(tile_ids)) & wanted
+    wanted = _about(tile_ids)
     for name in tables:
         for item in _items(folder / name, wanted):
             found[item.tile_id].add(item)
     return found
+
+
+def rows_of(path: Path, tile_ids: Collection[str]) -> pa.Table:
+    """Return the rows of a version's table that are about some tiles, as they are.
+
+    Raises:
+        CorpusError: The file is absent, damaged, or holds something else.
+    """
+    schema, _ = _KINDS[path.name]
+    return pa.Table.from_batches(_batches(path, schema.names, _about(tile_ids)), schema)
 
 
 def strays(folder: Path, tile_ids: Collection[str]) -> Iterator[Item]:
@@ -86,6 +93,15 @@ def strays(folder: Path, tile_ids: Collection[str]) -> Iterator[Item]:
     known = pa.compute.field("tile_id").isin(list(tile_ids))
     for name in _KINDS:
         yield from _items(folder / name, ~known)
+
+
+def _about(tile_ids: Collection[str]) -> ds.Expression:
+    """Return what selects rows about some tiles, by statistics first."""
+    field = pa.compute.field("tile_id")
+    wanted = field.isin(list(tile_ids))
+    if not tile_ids:
+        return wanted
+    return (field >= min(tile_ids)) & (field <= max(tile_ids)) & wanted
 
 
 def _items(path: Path, wanted: ds.Expression) -> Iterator[Item]:
