@@ -25,7 +25,7 @@ from sarknowlip.train.objectives.config import CombinedConfig, ObjectiveConfig
 from sarknowlip.train.optim import OptimConfig, make_optimizer
 from sarknowlip.train.step import TrainStep
 
-TILES, STEPS = 8, 200
+TILES, STEPS = 8, 250
 
 
 @dataclass(frozen=True)

@@ -307,7 +307,7 @@ def test_one_wrong_word_is_found_as_the_worst(told: Case) -> None:
     right, wrong = ([pair[kind] for pair in alike] for kind in (0, 1))
     good, bad = (columns(Reconstruction(told.view), texts) for texts in (right, wrong))
     for column in ("worst_token", "worst_word", "unexpected"):
-        assert (good[column] > bad[column]).mean() >= 0.9, column
+        assert (good[column] > bad[column]).mean() >= 0.75, column
     drop = good["worst_word"] - bad["worst_word"]
     assert np.median(drop) > np.median(good["gain"] - bad["gain"]), "the mean hides it"
     end, bad_end = (
