@@ -49,6 +49,14 @@ SURFACE = {
     },
     "describe": {"tile", "--corpus", "--version", "--trace", "--json"},
     "train": {"recipe", "--data", "--out", "--resume", "--set", "--json"},
+    "scio run": {"recipe", "--data", "--out", "--trusted", "--resume", "--set", "--json"},
+    "scio report": {"out", "--data", "--json"},
+    "scio diff": {"corpus", "before", "after", "--shown", "--json"},
+    "scio rollback": {"corpus", "version", "--json"},
+    "scio corrupt": {
+        "corpus", "--ledger", "--version", "--share", "--kind", "--level", "--seed", "--workers",
+        "--json",
+    },
     "bench run": {
         "task", "--data", "--model", "--out", "--annotations", "--baseline", "--batch-size",
         "--json",
@@ -129,6 +137,16 @@ def test_verbs_of_a_corpus(corpus: Path, tmp_path: Path) -> None:
     told = json.loads(run("describe", tile.stem, "--corpus", corpus, "--trace", "--json").stdout)
     assert told["texts"]
     assert all(reason["evidence"] or reason["premises"] for reason in told["claims"])
+    ledger = tmp_path / "ledger.parquet"
+    done = run("scio", "corrupt", corpus, "--ledger", ledger, "--level", "sentence", "--json")
+    planted = json.loads(done.stdout)
+    assert planted["version"] == "v0002"
+    told = json.loads(run("scio", "diff", corpus, "v0001", "v0002", "--json").stdout)
+    assert told["hows"] == {"changed": sum(planted["planted"].values())}
+    assert "changed" in run("scio", "diff", corpus, "v0001", "v0002").stdout
+    assert json.loads(run("scio", "rollback", corpus, "v0001", "--json").stdout) == {
+        "version": "v0003"
+    }
 
 
 def test_verdicts_of_truth_are_a_table() -> None:
@@ -189,6 +207,11 @@ def test_info_lists_what_there_is() -> None:
         (["annotate", "c", "--model", "m"], "are for --writer vlm"),
         (["annotate", "c", "--set", "writer.mos=3"], "unknown setting 'writer.mos'"),
         (["train", "tiny", "--data", "absent", "--out", "r"], "no corpus at absent"),
+        (["scio", "nano", "--data", "absent", "--out", "l"], "no corpus at absent"),
+        (["scio", "run", "mega", "--data", "in", "--out", "l"], "unknown closed loop 'mega'"),
+        (["scio", "nano", "--data", "in", "--out", "l", "--set", "a=1"], "unknown setting 'a'"),
+        (["scio", "report", "in", "--data", "absent"], "in holds no finished round"),
+        (["scio", "corrupt", "absent", "--ledger", "l", "--kind", "x"], "option kinds.0: "),
         (["bench", "run", "chess", "--data", "absent", "--out", "b"], "unknown task 'chess'"),
         (["quickstart", "--input", "absent", "--out", "q"], "no such input: absent"),
         (["quickstart", "--out", "file/q"], "cannot write file/q"),

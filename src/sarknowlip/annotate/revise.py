@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -124,8 +124,9 @@ def revise(
     decisions: Mapping[str, Decision],
     *,
     about: dict[str, Any],
+    accept: Callable[[Path], bool] | None = None,
     progress: Progress | None = None,
-) -> RevisionReport:
+) -> RevisionReport | None:
     """Write the version that decisions make of another one.
 
     Args:
@@ -133,7 +134,12 @@ def revise(
         parent: Name of the version that is revised.
         decisions: By text; a text without one is kept.
         about: What the manifest tells of the version, as JSON: `made_by`, `round` …
+        accept: Called with a folder that holds the tables of the version; if it returns false, no
+            version is written. Not called for a version that is there already.
         progress: Called with tiles done, tiles in all, and the last one's name.
+
+    Returns:
+        What was done; None if the version was not accepted.
 
     Raises:
         ConfigError: A decision is about a text that the version does not have, or one of the
@@ -154,20 +160,64 @@ def revise(
         _require(catalog, folder, decisions)
         if all(decision.action == "keep" for decision in decisions.values()):
             return _unchanged(folder)
-        with appearing(target) as partial:
-            shutil.copyfile(folder / EVIDENCE, partial / EVIDENCE)
-            work = _Revision(catalog, folder, decisions)
-            counts = work.write(partial, progress)
-            report = RevisionReport(
-                version=target.name, parent=folder.name, fell=dict(sorted(work.fell.items())),
-                actions=dict(sorted(Counter(c.action for c in work.changes).items())), **counts,
-            )  # fmt: skip
-            told = {name: manifest[name] for name in ("recipe", "versions", "attributions")}
-            outcome = report.model_dump(mode="json", exclude={"fresh"})
-            write_manifest(
-                partial, key, told | about | {"parent": folder.name, "report": outcome}
-            )  # fmt: skip
-        return report
+        try:
+            with appearing(target) as partial:
+                return _written(
+                    partial,
+                    target.name,
+                    (catalog, folder),
+                    decisions,
+                    key=key,
+                    about=about,
+                    accept=accept,
+                    progress=progress,
+                )
+        except _NotAcceptedError:
+            return None
+
+
+class _NotAcceptedError(Exception):
+    """A version in the making is not wanted."""
+
+
+def _written(
+    partial: Path,
+    name: str,
+    parent: tuple[Catalog, Path],
+    decisions: Mapping[str, Decision],
+    *,
+    key: str,
+    about: dict[str, Any],
+    accept: Callable[[Path], bool] | None,
+    progress: Progress | None,
+) -> RevisionReport:
+    """Write all of a version into a folder.
+
+    Args:
+        partial: The folder, empty.
+        name: Name of the version.
+        parent: Corpus, and version that is revised.
+        decisions: By text.
+        key: Digest of all that the version depends on.
+        about: What the manifest tells beside.
+        accept: See `revise`.
+        progress: See `revise`.
+    """
+    catalog, folder = parent
+    manifest = read_manifest(folder)
+    shutil.copyfile(folder / EVIDENCE, partial / EVIDENCE)
+    work = _Revision(catalog, folder, decisions)
+    counts = work.write(partial, progress)
+    if accept is not None and not accept(partial):
+        raise _NotAcceptedError
+    report = RevisionReport(
+        version=name, parent=folder.name, fell=dict(sorted(work.fell.items())),
+        actions=dict(sorted(Counter(c.action for c in work.changes).items())), **counts,
+    )  # fmt: skip
+    told = {name: manifest[name] for name in ("recipe", "versions", "attributions")}
+    outcome = report.model_dump(mode="json", exclude={"fresh"})
+    write_manifest(partial, key, told | about | {"parent": folder.name, "report": outcome})
+    return report
 
 
 def _unchanged(folder: Path) -> RevisionReport:

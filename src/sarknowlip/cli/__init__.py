@@ -38,7 +38,7 @@ app = typer.Typer(
 
 
 def _register() -> None:
-    from sarknowlip.cli import annotate, bench, corpus, info, quickstart, simulate, train
+    from sarknowlip.cli import annotate, bench, corpus, info, quickstart, scio, simulate, train
 
     app.command()(quickstart.quickstart)
     app.command()(simulate.simulate)
@@ -47,6 +47,7 @@ def _register() -> None:
     app.command()(annotate.verify)
     app.command()(annotate.describe)
     app.command()(train.train)
+    app.add_typer(scio.app, name="scio")
     app.add_typer(bench.app, name="bench")
     app.command()(info.info)
 

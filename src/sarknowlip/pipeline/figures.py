@@ -77,7 +77,7 @@ def world_map(records: Sequence[TileRecord]) -> bytes:
         axes.plot(lon, lat, "o", color=SPLIT_COLOURS[split], markersize=7, alpha=0.85, mec="white")
     axes.set(xlim=(-180, 180), ylim=(-60, 80), aspect=1.15)
     axes.axis("off")
-    return _svg(figure)
+    return svg(figure)
 
 
 def scene_map(catalog: Catalog, records: Sequence[TileRecord]) -> bytes:
@@ -143,7 +143,7 @@ def loss_curve(log: Sequence[Mapping[str, float | None]]) -> bytes:
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(LAND)
     axes.legend(frameon=False, labelcolor=INK)
-    return _svg(figure)
+    return svg(figure)
 
 
 def tile_picture(image: TileImage) -> bytes:
@@ -176,7 +176,8 @@ def _outline(axes: Axes, box: npt.NDArray[np.float64], inset: float, colour: str
     axes.add_patch(Patch(corners, closed=True, fill=False, ec=colour, lw=1.6))
 
 
-def _svg(figure: Figure) -> bytes:
+def svg(figure: Figure) -> bytes:
+    """Return a figure as SVG; equal figures give equal bytes but for the names of clips."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", dpi=150, transparent=True, metadata={"Date": None})
     return buffer.getvalue()

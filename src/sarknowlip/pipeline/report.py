@@ -99,13 +99,13 @@ def write_report(path: Path, findings: Findings) -> None:
     html = environment.get_template("report.html.j2").render(
         findings=findings,
         colours=SPLIT_COLOURS,
-        world=_data_uri(world_map(records), "image/svg+xml"),
+        world=data_uri(world_map(records), "image/svg+xml"),
         scenes=[
-            (name, rows, _data_uri(scene_map(catalog, rows), "image/png"))
+            (name, rows, data_uri(scene_map(catalog, rows), "image/png"))
             for name, rows in sorted(scenes.items())[:SCENES]
         ],
         samples=_samples(catalog, records, findings.annotations),
-        curve=_data_uri(loss_curve(findings.log), "image/svg+xml") if findings.log else None,
+        curve=data_uri(loss_curve(findings.log), "image/svg+xml") if findings.log else None,
     )
     write_bytes(path, html.encode())
 
@@ -136,7 +136,7 @@ def _samples(
         samples.append(
             {
                 "record": record,
-                "picture": _data_uri(tile_picture(image), "image/png"),
+                "picture": data_uri(tile_picture(image), "image/png"),
                 "claims": claims,
                 **_shown([row for row in tables["texts"] if row["tile_id"] == record.id]),
             }
@@ -177,5 +177,6 @@ def _spread_by_water(records: Sequence[TileRecord], evidence: Path) -> list[Tile
     return [ordered[round(i * (len(ordered) - 1) / (count - 1))] for i in range(count)]
 
 
-def _data_uri(content: bytes, kind: str) -> Markup:
+def data_uri(content: bytes, kind: str) -> Markup:
+    """Return content as a URI for a picture's source; `kind` is its media type."""
     return Markup(f"data:{kind};base64,{base64.b64encode(content).decode()}")

@@ -19,6 +19,7 @@ from sarknowlip.core.errors import SarKnowlipError
 from sarknowlip.core.files import read_json, replacing
 from sarknowlip.train.rounds.decide import Judged
 from sarknowlip.train.rounds.diversity import Diversity
+from sarknowlip.train.rounds.fusion import FusionReport
 from sarknowlip.train.rounds.validation import Validation
 
 ROUNDS, ROUND, JUDGED = "rounds", "round.json", "judged.parquet"
@@ -53,10 +54,11 @@ class Round(Config):
         revised: Version that it wrote; None if it changed nothing.
         judged: Texts that were judged.
         actions: Texts by what was done, those that were kept among them.
-        fusion: What the fusion found of itself on the trusted set, by name.
+        fusion: How well it tells the trusted texts apart; None without any.
         validation: On tiles that the loop does not change; None without any.
         before: How varied the texts were.
         after: How varied they are in the version written; None if there is none.
+        best: Version to learn from, if the loop ends here.
         stop: Why no further round follows; None if one may.
         seconds: Time this process took for it.
     """
@@ -66,10 +68,11 @@ class Round(Config):
     revised: str | None
     judged: int
     actions: dict[str, int]
-    fusion: dict[str, float]
+    fusion: FusionReport | None
     validation: Validation | None
     before: Diversity
     after: Diversity | None
+    best: str
     stop: str | None
     seconds: float
 
@@ -90,7 +93,9 @@ def rounds_of(out: Path) -> list[tuple[Path, Round]]:
         try:
             one = Round.model_validate(read_json(path, REMEDY))
         except ValidationError as error:
-            raise SarKnowlipError(f"cannot read {path}: {error.errors()[0]['msg']}", REMEDY) from error
+            raise SarKnowlipError(
+                f"cannot read {path}: {error.errors()[0]['msg']}", REMEDY
+            ) from error
         found.append((path.parent, one))
     return found
 

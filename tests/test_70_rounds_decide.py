@@ -1,0 +1,144 @@
+"""Rung 7: what is done to a text, why, and what a person found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sarknowlip.annotate.claim import Claim, Text
+from sarknowlip.core.errors import ConfigError
+from sarknowlip.train.rounds.config import DecideConfig
+from sarknowlip.train.rounds.decide import (
+    Candidate,
+    Judged,
+    claim_scores,
+    decisions,
+    final_scores,
+    with_claims,
+)
+from sarknowlip.train.rounds.doubts import doubts
+from sarknowlip.train.rounds.trusted import read_trusted
+
+
+def judged(words: str, bad: float, *claims: str, level: str = "sentence") -> Judged:
+    text = Text.of("t", "target", level, words, claim_ids=claims or (words,))
+    return Judged(text, bad, {"matching.logit": -1.0}, "it is odd")
+
+
+def test_texts_of_one_claim_speak_for_it_and_share_in_it() -> None:
+    alone = judged("a", 0.9, "x")
+    phrase = judged("b", 0.1, "x", level="phrase")
+    other = judged("c", 0.2, "y")
+    told = [alone, phrase, other]
+    assert claim_scores(told) == pytest.approx({"x": 0.5, "y": 0.2})  # log-odds ±2.197
+    assert with_claims(told) == pytest.approx([0.75, 0.25, 0.2])
+
+
+def test_a_text_of_several_claims_is_as_bad_as_its_worst() -> None:
+    worst = judged("a", 0.8, "x")
+    several = judged("b", 0.3, "x", "y", level="paragraph")
+    unknown = judged("c", 0.4, "p", "q", level="paragraph")
+    assert with_claims([worst, several, unknown]) == pytest.approx([0.8, 0.8, 0.4])
+
+
+def test_a_person_has_the_last_word() -> None:
+    texts = [judged("a", 0.9), judged("b", 0.1)]
+    known = {texts[0].text.id: False, texts[1].text.id: True}
+    assert final_scores(texts, known) == [0.0, 1.0]
+
+
+def test_each_probability_has_its_action() -> None:
+    texts = [judged("a", 0.9), judged("b", 0.3), judged("c", 0.1), judged("d", 0.8)]
+    claim = Claim.of(
+        "t", "target", "ship_count", {"count": 2}, confidence=0.9, stage="target",
+        stage_version="1", rule="r", evidence_ids=["e"],
+    )  # fmt: skip
+    other = Text.of("t", "target", "sentence", "Two ships.", claim_ids=[claim.id])
+    found = decisions(
+        texts,
+        [one.bad for one in texts],
+        {texts[3].text.id: Candidate(other, claim)},
+        DecideConfig(weigh=0.25, change=0.5),
+    )
+    actions = {texts[i].text.text: found[texts[i].text.id].action for i in (0, 1, 3)}
+    assert actions == {"a": "rewrite", "b": "weight", "d": "replace"}
+    assert texts[2].text.id not in found
+    weighed = found[texts[1].text.id]
+    assert (weighed.weight, weighed.score, weighed.reason) == (0.7, 0.3, "it is odd")
+    replaced = found[texts[3].text.id]
+    assert (replaced.replacement, replaced.replacement_claims) == (other, (claim,))
+
+
+@given(st.lists(st.floats(0, 1), max_size=30), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
+def test_changes_are_the_likeliest_and_bounded(
+    chances: list[float], one: float, two: float, most: float
+) -> None:
+    config = DecideConfig(weigh=min(one, two), change=max(one, two), most=most)
+    texts = [judged(str(n), chance) for n, chance in enumerate(chances)]
+    found = decisions(texts, chances, {}, config)
+    changed = [d.score for d in found.values() if d.action == "rewrite"]
+    others = [c for t, c in zip(texts, chances, strict=True) if t.text.id not in found]
+    weighed = [d for d in found.values() if d.action == "weight"]
+    assert len(changed) <= most * len(texts)
+    assert all(score >= round(config.change, 5) - 1e-5 for score in changed)
+    assert all(chance < config.weigh for chance in others)
+    assert not changed or all(min(changed) >= d.score for d in weighed)
+    assert all(0 < d.weight <= 1 for d in weighed)
+
+
+def test_limits_in_the_wrong_order_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"weigh: 0\.7 is above change: 0\.5"):
+        DecideConfig(weigh=0.7)
+
+
+def test_evidence_comes_first_among_doubts() -> None:
+    features = {
+        "evidence.support": np.array([1.0, 0.0, np.nan, 1.0]),
+        "matching.logit": np.array([5.0, -9.0, 4.0, 4.0]),
+        "contrastive.cosine": np.array([0.1, 0.1, 0.1, 0.1]),
+        "regeneration.agreement": np.array([np.nan, 0.2, 0.9, np.nan]),
+    }
+    found = doubts(features, ["sentence"] * 4)
+    assert found[1] == "it does not follow from evidence"
+    assert found[0] == ""  # above the mean of all that is known of it
+    # of level tag there is one text: nothing to compare it with
+    assert doubts(features, ["sentence", "sentence", "tag", "sentence"])[2] == ""
+    assert doubts({"matching.logit": np.array([-3.0, 1.0, 1.0, 1.0])}, ["tag"] * 4) == [
+        "matching.logit is 1.7 standard deviations below the mean", "", "", "",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_trusted_sets_are_read(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"trusted{suffix}"
+    if suffix == ".csv":
+        path.write_text("text_id,bad,who\nabc,yes,me\n12,0,me\n")
+    else:
+        pq.write_table(pa.table({"text_id": ["abc", "12"], "bad": [True, False]}), path)
+    assert read_trusted(path) == {"abc": True, "12": False}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("text_id\nabc\n", "lacks the column bad"),
+        ("text_id,bad\nabc,perhaps\n", "bad is 'perhaps' of abc"),
+        ("text_id,bad\nabc,1\nabc,0\n", "names text abc twice"),
+        ("text_id,bad\n", "is empty"),
+        ("", "cannot read the trusted set"),
+    ],
+)
+def test_unusable_trusted_sets_are_refused(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "trusted.csv"
+    path.write_text(content)
+    with pytest.raises(ConfigError, match=message) as caught:
+        read_trusted(path)
+    assert str(path) in str(caught.value)
+    with pytest.raises(ConfigError, match="cannot read"):
+        read_trusted(tmp_path / "absent.parquet")
