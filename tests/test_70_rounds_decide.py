@@ -20,6 +20,7 @@ from sarknowlip.train.rounds.decide import (
     claim_scores,
     decisions,
     final_scores,
+    followers,
     with_claims,
 )
 from sarknowlip.train.rounds.doubts import doubts
@@ -90,6 +91,21 @@ def test_changes_are_the_likeliest_and_bounded(
     assert all(chance < config.weigh for chance in others)
     assert not changed or all(min(changed) >= d.score for d in weighed)
     assert all(0 < d.weight <= 1 for d in weighed)
+
+
+def test_texts_that_were_not_judged_follow_their_claims() -> None:
+    texts = [judged("a", 0.9, "x"), judged("b", 0.3, "y"), judged("c", 0.9, "p", "q")]
+    done = decisions(texts, [one.bad for one in texts], {}, DecideConfig(most=1.0))
+    tags = [
+        Text.of("t", "target", "tag", words, claim_ids=claims)
+        for words, claims in (("x", ["x"]), ("y", ["y"]), ("p", ["p"]), ("yx", ["y", "x"]))
+    ]
+    found = followers(tags, texts, done)
+    assert [found[t.id].action if t.id in found else "" for t in tags] == [
+        "rewrite", "", "", "rewrite",
+    ]  # fmt: skip
+    assert found[tags[0].id].score == 0.9
+    assert texts[0].text.id in found[tags[0].id].reason
 
 
 def test_limits_in_the_wrong_order_are_refused() -> None:

@@ -64,7 +64,8 @@ class ScioConfig(Config):
         rounds: Most rounds.
         minutes: No further round starts after this time, minutes of this process; null: no limit.
         score: What judges texts, and how.
-        levels: Forms of text that are judged; others are left as they are.
+        levels: Forms of text that are judged; others change where they tell a claim that was found
+            bad.
         trusted: CSV or Parquet file of texts that a person looked at: `text_id`, `bad`. Null: the
             fusion does without.
         decide: When something is done to a text.

@@ -124,6 +124,37 @@ def decisions(
     return found
 
 
+def followers(
+    texts: Iterable[Text], judged: Sequence[Judged], done: Mapping[str, Decision]
+) -> dict[str, Decision]:
+    """Return what is done to texts that were not judged, and tell a claim that was found bad.
+
+    A claim is found bad if a text that tells it alone is changed.
+
+    Args:
+        texts: Texts that were not judged.
+        judged: Texts that were.
+        done: What is done to those, by identifier.
+    """
+    bad: dict[str, Decision] = {}
+    for one in judged:
+        decision = done.get(one.text.id)
+        if decision is not None and decision.action != "weight" and len(one.text.claim_ids) == 1:
+            bad.setdefault(one.text.claim_ids[0], decision)
+    found = {}
+    for text in texts:
+        cause = next((bad[claim] for claim in text.claim_ids if claim in bad), None)
+        if cause is not None:
+            found[text.id] = Decision(
+                text_id=text.id,
+                tile_id=text.tile_id,
+                action="rewrite",
+                score=cause.score,
+                reason=f"it tells what text {cause.text_id} tells: {cause.reason}",
+            )
+    return found
+
+
 def _decision(one: Judged, score: float, **values: object) -> Decision:
     return Decision.model_validate(
         {

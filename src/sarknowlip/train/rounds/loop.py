@@ -23,7 +23,7 @@ from sarknowlip import __version__
 from sarknowlip.annotate.claim import Text
 from sarknowlip.annotate.lookup import stored
 from sarknowlip.annotate.revise import Decision, revise
-from sarknowlip.annotate.store import annotation_folder, read_changes
+from sarknowlip.annotate.store import annotation_folder, read_changes, read_texts
 from sarknowlip.annotate.support import Following, Supporter
 from sarknowlip.core.config import Config, changed_keys
 from sarknowlip.core.errors import ConfigError
@@ -34,7 +34,7 @@ from sarknowlip.corpus.catalog import Catalog
 from sarknowlip.train.loop import train
 from sarknowlip.train.rounds.candidates import borne_out
 from sarknowlip.train.rounds.config import ScioConfig
-from sarknowlip.train.rounds.decide import Candidate, Judged, decisions, final_scores
+from sarknowlip.train.rounds.decide import Candidate, Judged, decisions, final_scores, followers
 from sarknowlip.train.rounds.diversity import Diversity, fallen, text_diversity
 from sarknowlip.train.rounds.doubts import doubts
 from sarknowlip.train.rounds.folds import FOLD, FoldScorer, folds_of, judged_texts
@@ -185,13 +185,14 @@ class _Loop:
         if wanted and revised is None:
             stop = "no change would keep the floor of diversity"
         write_judged(folder / JUDGED, judged, scores, kept)
-        actions = self._actions(revised, len(judged))
+        actions, followed = self._actions(revised, judged)
         one = Round(
             number=number,
             version=version,
             revised=revised,
             judged=len(judged),
             actions=actions,
+            followed=followed,
             fusion=found,
             validation=validation,
             before=before,
@@ -256,7 +257,13 @@ class _Loop:
             if score >= self.config.decide.change and one.text.level == "sentence"
         ]
         others = self._candidates(bad, scorer, version)
-        return decisions(judged, scores, others, self.config.decide)
+        done = decisions(judged, scores, others, self.config.decide)
+        silent = (
+            text
+            for text in read_texts(annotation_folder(self.data, version))
+            if text.level not in self.config.levels and text.tile_id in self.tiles
+        )
+        return done | followers(silent, judged, done)
 
     def _candidates(
         self, bad: Sequence[Text], scorer: FoldScorer, version: str
@@ -306,13 +313,17 @@ class _Loop:
                 return report.version, text_diversity(texts), chosen
         return None, None, {}
 
-    def _actions(self, revised: str | None, judged: int) -> dict[str, int]:
-        """Return texts by what was done to them, as the version written tells."""
-        counts: Counter[str] = Counter()
+    def _actions(self, revised: str | None, judged: Sequence[Judged]) -> tuple[dict[str, int], int]:
+        """Return judged texts by what was done to them, and how many others changed with them."""
+        changes = []
         if revised is not None:
-            counts.update(c.action for c in read_changes(annotation_folder(self.data, revised)))
-        counts["keep"] = judged - counts.total()
-        return dict(sorted(counts.items()))
+            changes = list(read_changes(annotation_folder(self.data, revised)))
+        ids = {one.text.id for one in judged}
+        counts = Counter(change.action for change in changes if change.text_id in ids)
+        counts["keep"] = len(judged) - counts.total()
+        return {str(k): n for k, n in sorted(counts.items())}, sum(
+            change.text_id not in ids for change in changes
+        )
 
     def _stop(
         self, done: Sequence[Round], number: int, revised: str | None, now: Validation | None

@@ -53,7 +53,8 @@ class Round(Config):
         version: Of the texts that it read.
         revised: Version that it wrote; None if it changed nothing.
         judged: Texts that were judged.
-        actions: Texts by what was done, those that were kept among them.
+        actions: Those by what was done, kept ones among them.
+        followed: Other texts that changed, since they tell a claim that was found bad.
         fusion: How well it tells the trusted texts apart; None without any.
         validation: On tiles that the loop does not change; None without any.
         before: How varied the texts were.
@@ -68,6 +69,7 @@ class Round(Config):
     revised: str | None
     judged: int
     actions: dict[str, int]
+    followed: int
     fusion: FusionReport | None
     validation: Validation | None
     before: Diversity
