@@ -5,6 +5,10 @@ that is among them is supported, whatever it cites; one that is not is contradic
 settle what it is about (`annotate.settled`), and open where they do not. A text is contradicted if
 one of its claims is, or if the grammar can't make its words of them; supported if all are; else
 open. Pixels and the sources' files are not looked at.
+
+Facts of some sources may be hidden, to see what a loop does with incomplete evidence. Then the
+shares of maps are taken to be of the whole tile if the image's facts are among them: in tiles at
+the edge of a scene, of which they are not, a few that are right are contradicted.
 """
 
 from __future__ import annotations
@@ -114,11 +118,12 @@ class Supporter:
         Args:
             held: What a version holds about the tile; facts without a sound identifier don't count.
         """
+        if not held.texts:
+            return {}
         known = [fact for fact in held.evidence if fact.intact]
         facts = [fact for fact in known if fact.source not in self.hidden]
         told = Told(facts, (fact for fact in known if fact.source in self.hidden))
-        tile_id = held.texts[0].tile_id if held.texts else ""
-        following = Following(self.stages, tile_id, facts)
+        following = Following(self.stages, held.texts[0].tile_id, facts)
         claims = {claim.id: claim for claim in held.claims}
         values = {key: _value(claim, following, told) for key, claim in claims.items()}
         true = {key: claim for key, claim in claims.items() if values[key] == SUPPORTED}

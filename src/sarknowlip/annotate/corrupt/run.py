@@ -10,6 +10,7 @@ the number of processes, and no second version.
 from __future__ import annotations
 
 import functools
+import itertools
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -260,13 +261,14 @@ class _Spoiler:
             for _ in range(quota[kind]):
                 one = next(stream, None)
                 planted += [] if one is None else [one]
+        turns = itertools.cycle([kind for kind in kinds if kind in streams])
         while len(planted) < part.stop - part.first and streams:  # where a kind found no room
-            for kind in [k for k in kinds if k in streams]:
-                one = next(streams[kind], None)
-                if one is None:
-                    del streams[kind]
-                elif len(planted) < part.stop - part.first:
-                    planted.append(one)
+            kind = next(turns)
+            one = next(streams[kind], None) if kind in streams else None
+            if one is None:
+                streams.pop(kind, None)
+            else:
+                planted.append(one)
         return held, planted
 
     def _grounds(
