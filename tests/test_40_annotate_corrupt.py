@@ -13,6 +13,9 @@ from sarknowlip.annotate.claim import Claim, Text
 from sarknowlip.annotate.corrupt import run
 from sarknowlip.annotate.corrupt.config import KINDS, CorruptConfig, CorruptReport
 from sarknowlip.annotate.corrupt.run import corrupt
+from sarknowlip.annotate.grammar import PROBABLE, packaged_grammar
+from sarknowlip.annotate.lookup import stored
+from sarknowlip.annotate.stages import STAGES
 from sarknowlip.annotate.store import (
     EVIDENCE,
     MANIFEST,
@@ -21,6 +24,7 @@ from sarknowlip.annotate.store import (
     read_texts,
     versions,
 )
+from sarknowlip.annotate.support import Following
 from sarknowlip.annotate.verify import verify
 from sarknowlip.core.errors import CorpusError
 from sarknowlip.core.files import read_json
@@ -160,6 +164,29 @@ def test_what_is_shuffled_is_said_of_another_tile(spoilt, before, after) -> None
         assert (text.level, text.question, text.text) in words
         assert (text.level, text.question, text.text, text.tile_id) not in said
     assert len(shuffled) > 50
+
+
+def test_short_texts_say_nothing_that_follows(spoilt, after) -> None:
+    """A phrase without the number that is wrong would be right."""
+    root = spoilt[0]
+    folder, grammar = annotation_folder(root, "v0002"), packaged_grammar()
+    stages = [STAGES[name]() for name in STAGES]
+    held = stored(folder, Catalog(root).identifiers(), tables=(EVIDENCE,))
+    true = {
+        name: Following(stages, name, tile.evidence).claims for name, tile in held.items()
+    }  # fmt: skip
+    short = [
+        text
+        for text in (after[row["text_id"]] for row in rows(spoilt[1]))
+        if text.level in ("phrase", "tag")
+    ]
+    assert len(short) > 100
+    for text in short:
+        assert not any(
+            grammar.is_said(text.level, claim.predicate, claim.arguments, text.text)
+            for claim in true[text.tile_id]
+            if claim.confidence >= PROBABLE
+        ), text
 
 
 def test_bytes_depend_on_the_seed_alone(

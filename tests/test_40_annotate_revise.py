@@ -30,10 +30,11 @@ from sarknowlip.annotate.store import (
     read_texts,
     read_weights,
     versions,
+    weights_table,
 )
 from sarknowlip.annotate.support import Supporter
 from sarknowlip.annotate.verify import verify
-from sarknowlip.core.errors import ConfigError
+from sarknowlip.core.errors import ConfigError, CorpusError
 from sarknowlip.core.files import read_json
 from sarknowlip.core.hashing import file_sha256
 from sarknowlip.corpus.catalog import ANNOTATIONS, Catalog
@@ -199,6 +200,18 @@ def test_weights_carry_on_and_change(corpus: Path, of_train: list[Text]) -> None
     last = revise(corpus, "v0004", {one.id: decide(one, "drop")}, about=ABOUT)
     assert one.id not in read_weights(annotation_folder(corpus))
     assert last.version == "v0005"
+
+
+def test_tables_that_hold_something_else_are_refused(tmp_path: Path) -> None:
+    assert read_weights(tmp_path) == {}
+    assert list(read_changes(tmp_path)) == []
+    for weight in (0.0, 1.5, float("nan"), -1.0):
+        pq.write_table(weights_table({"a": 0.5, "b": weight}), tmp_path / WEIGHTS)
+        with pytest.raises(CorpusError, match=r"weights.parquet: text b has weight"):
+            read_weights(tmp_path)
+    (tmp_path / CHANGES).write_bytes(b"junk")
+    with pytest.raises(CorpusError, match=r"changes.parquet"):
+        list(read_changes(tmp_path))
 
 
 def test_a_replacement_must_hold(corpus: Path, of_train: list[Text]) -> None:
