@@ -117,6 +117,7 @@ def test_turns_are_the_eight_of_the_square() -> None:
     assert len(images) == 8
 
 
+@settings(deadline=None)
 @given(
     rows=st.integers(1, 60), columns=st.integers(1, 60), smallest=st.floats(0.01, 1.0),
     epoch=st.integers(0, 1000),

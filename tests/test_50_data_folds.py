@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -18,6 +18,7 @@ from sarknowlip.data.pairs import PairDataset, Visit
 from sarknowlip.data.shards import build_shards
 
 
+@settings(deadline=None)
 @given(block=st.text(), folds=st.integers(2, 40), seed=st.integers(0, 2**40))
 def test_a_block_has_one_fold(block: str, folds: int, seed: int) -> None:
     fold = fold_of(block, folds, seed)

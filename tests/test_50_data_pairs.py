@@ -18,7 +18,14 @@ from hypothesis import strategies as st
 
 from data.pairs.make import make_corpus, write_texts
 from sarknowlip.annotate.claim import Text
-from sarknowlip.annotate.store import TEXTS, annotation_folder, read_texts, texts_table
+from sarknowlip.annotate.store import (
+    TEXTS,
+    WEIGHTS,
+    annotation_folder,
+    read_texts,
+    texts_table,
+    weights_table,
+)
 from sarknowlip.core.errors import CorpusError, ProductError
 from sarknowlip.corpus.catalog import Catalog
 from sarknowlip.data.augment import AugmentConfig
@@ -142,6 +149,60 @@ def test_dimensions_are_drawn_by_weight() -> None:
     for wrong in ({"levels": LevelWeights(sentence=0)}, {"most": 0}):
         with pytest.raises(ValueError):
             CaptionConfig(**wrong)
+
+
+def test_texts_are_drawn_by_their_own_weight() -> None:
+    def said(level: str, weights: tuple[float, ...]) -> Captions:
+        return Captions(
+            tuple(Said(level, "landform", str(k), weight=w) for k, w in enumerate(weights))
+        )
+
+    def first(captions: Captions, config: CaptionConfig) -> Counter[str]:
+        draws = (drawn_texts(captions, config, seed=2, epoch=e, index=0) for e in range(2000))
+        return Counter(texts[0].text for texts in draws)
+
+    for level in ("sentence", "paragraph"):
+        config = CaptionConfig(levels=LevelWeights(sentence=0, paragraph=1))
+        config = config if level == "paragraph" else CaptionConfig()
+        found = first(said(level, (1.0, 0.25, 0.5, 0.25)), config)
+        for name, share in (("0", 0.5), ("1", 0.125), ("2", 0.25), ("3", 0.125)):
+            assert abs(found[name] - 2000 * share) < 90, (level, found)
+    mixed = Captions(
+        (
+            Said("sentence", "landform", "land", weight=0.5),
+            Said("sentence", "target", "ship", weight=0.5),
+        )
+    )
+    found = first(mixed, CaptionConfig(dimensions=DimensionWeights(target=3)))
+    assert abs(found["ship"] - 1500) < 80
+    found = first(mixed, CaptionConfig(dimensions=DimensionWeights(target=0, landform=0)))
+    assert abs(found["ship"] - 1000) < 90
+
+
+def test_equal_weights_are_no_weights() -> None:
+    """Nothing that was drawn before changes where a version has no weights, or equal ones."""
+    half = Captions(tuple(replace(text, weight=0.5) for text in MANY.said if text.level == "tag"))
+    plain = Captions(tuple(text for text in MANY.said if text.level == "tag"))
+    config = CaptionConfig(levels=LevelWeights(sentence=0, tag=1))
+    for epoch in range(50):
+        one, other = (
+            drawn_texts(captions, config, seed=0, epoch=epoch, index=1)
+            for captions in (half, plain)
+        )
+        assert [text.text for text in one] == [text.text for text in other]
+
+
+def test_weights_of_a_version_are_read(tmp_path: Path) -> None:
+    root = make_corpus(tmp_path / "corpus", 2)
+    folder = annotation_folder(root)
+    texts = list(read_texts(folder))
+    pq.write_table(weights_table({texts[1].id: 0.25}), folder / WEIGHTS)
+    known = read_captions(folder)[texts[1].tile_id]
+    assert [said.weight for said in known.said] == [1.0, 0.25, 1.0, 1.0, 1.0]
+    (folder / WEIGHTS).write_bytes(b"none")
+    for augment in (None, AugmentConfig(turn=0.5)):
+        with pytest.raises(CorpusError, match=r"cannot read .*weights\.parquet"):
+            PairDataset(root, "train", augment=augment)
 
 
 def test_pairs_hold_the_tile_and_its_own_sentences(corpus: Path, pairs: PairDataset) -> None:

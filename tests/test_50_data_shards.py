@@ -12,16 +12,18 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from data.pairs.make import make_corpus, write_texts
-from sarknowlip.annotate.store import annotation_folder
+from sarknowlip.annotate.store import WEIGHTS, annotation_folder, read_texts, weights_table
 from sarknowlip.core.errors import CorpusError, SarKnowlipError
 from sarknowlip.core.files import read_json, write_json
 from sarknowlip.core.hashing import tree_sha256
 from sarknowlip.corpus.catalog import Catalog
 from sarknowlip.data import shards as module
 from sarknowlip.data.augment import AugmentConfig
+from sarknowlip.data.captions import CaptionConfig, Captions, Heads, LevelWeights
 from sarknowlip.data.pairs import WHOLE, PairDataset, Visit
 from sarknowlip.data.shard_reader import Shards
 from sarknowlip.data.shards import SHARDS, build_shards
@@ -85,9 +87,79 @@ def test_pairs_from_shards_equal_those_from_the_corpus(corpus: Path) -> None:
     assert PairDataset(corpus, "train")[Visit(0, 0)].image.db.shape[1:] == (32, 32)
 
 
-def test_tiles_without_a_sentence_are_left_out(corpus: Path) -> None:
-    import pyarrow.parquet as pq
+def weighted(corpus: Path, share: float = 0.5) -> Path:
+    """Give a random share of the texts of the newest version small weights."""
+    folder, rng = annotation_folder(corpus), np.random.default_rng(1)
+    weights = {t.id: 0.1 + 0.5 * rng.random() for t in read_texts(folder) if rng.random() < share}
+    assert weights
+    pq.write_table(weights_table(weights), folder / WEIGHTS)
+    return folder / WEIGHTS
 
+
+def test_weights_of_texts_are_carried(corpus: Path) -> None:
+    write_texts(corpus, "v0002", asked=True)
+    captions = CaptionConfig(levels=LevelWeights(sentence=1, tag=1, question=1))
+
+    def told() -> list[str]:
+        pairs = PairDataset(corpus, "train", captions=captions, shards=True)
+        return [pairs[Visit(epoch, 0)].caption for epoch in range(30)]
+
+    build_shards(corpus)
+    before = told()
+    path = weighted(corpus)
+    with pytest.raises(CorpusError, match="another state of the corpus"):
+        PairDataset(corpus, "train")
+    report = build_shards(corpus)
+    assert (report.files, report.written) == (6, 3)
+    for augment in (None, ALL):
+        one, other = (
+            PairDataset(corpus, "train", captions=captions, augment=augment, shards=shards)
+            for shards in (True, False)
+        )
+        same(one, other, (WHOLE, 0, 1, 2, 3))
+        for row in range(len(one)):
+            mine, theirs = one.source.captions(row), other.source.captions(row)
+            assert [said.weight for said in mine.said] == [said.weight for said in theirs.said]
+            assert not augment or mine == theirs  # without, the corpus does not read scopes
+    assert told() != before
+    path.unlink()
+    assert build_shards(corpus).written == 3
+    assert told() == before
+
+
+def test_texts_are_a_sequence_like_any_other(corpus: Path) -> None:
+    write_texts(corpus, "v0002", asked=True)
+    weighted(corpus, 0.2)
+    build_shards(corpus)
+    shards = Shards(corpus, "v0002")
+    for row in range(TILES):
+        captions = shards.captions(row, asked=True)
+        said = tuple(captions.said)
+        assert [text.level for text in said] == [*["sentence"] * 4, "tag", "question-answer"]
+        assert len(captions.said) == 6
+        assert said == tuple(captions.said[k] for k in range(6)) == captions.said[:]
+        assert captions.said[-1] == said[-1]
+        assert captions == Captions(said)
+        for mine, theirs in zip(captions.heads, Heads.of(said), strict=True):
+            assert (mine is None and theirs is None) or np.array_equal(mine, theirs)
+        with pytest.raises(IndexError):
+            captions.said[6]
+
+
+def test_shards_of_an_older_layout_are_refused_and_written_anew(corpus: Path) -> None:
+    build_shards(corpus)
+    path = corpus / SHARDS / "v0001" / "shards.json"
+    write_json(path, read_json(path, "") | {"format": 1})
+    with pytest.raises(
+        CorpusError, match=r"not of format 2; run `sarknowlip corpus shards`"
+    ) as old:
+        PairDataset(corpus, "train")
+    one_line(old.value)
+    assert build_shards(corpus).written == 3
+    assert len(PairDataset(corpus, "train", shards=True))
+
+
+def test_tiles_without_a_sentence_are_left_out(corpus: Path) -> None:
     path = annotation_folder(corpus) / "texts.parquet"
     table = pq.read_table(path)
     first = table["tile_id"][0].as_py()

@@ -179,10 +179,13 @@ def test_all_that_a_run_reads_is_part_of_it(corpus: Path, tmp_path: Path) -> Non
         "texts_sha256": (plain, folder / "texts.parquet"),
         "claims_sha256": (cropped, folder / "claims.parquet"),
         "evidence_sha256": (cropped, folder / "evidence.parquet"),
+        "weights_sha256": (plain, folder / "weights.parquet"),
         "init_sha256": (begun, start),
         "text_init_sha256": (begun, words / "model.safetensors"),
     }
     assert set(data_identity(plain, root)) == {"catalog_sha256", "texts_sha256"}
+    (folder / "weights.parquet").write_bytes(b"weights")
+    assert set(data_identity(plain, root)) == {"catalog_sha256", "texts_sha256", "weights_sha256"}
     for name, (settings, path) in changes.items():
         before = data_identity(settings, root)
         path.write_bytes(path.read_bytes() + b"!")

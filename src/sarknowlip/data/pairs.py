@@ -163,7 +163,7 @@ class PairDataset(Dataset[Pair]):
         self, image: TileImage, captions: Captions, chance: Chance
     ) -> tuple[TileImage, Captions]:
         """Return a drawn window and what holds of it; all where there would be nothing to say."""
-        shape = image.db.shape[1], image.db.shape[2]
+        shape = image.geobox.shape[0], image.geobox.shape[1]
         block = drawn_factor(self.augment, chance)
         window = drawn_window(shape, self.augment.smallest_crop, chance, block=block)
         if window is None:

@@ -27,8 +27,8 @@ from odc.geo.geobox import GeoBox
 
 from sarknowlip.annotate.store import annotation_folder
 from sarknowlip.core.errors import CorpusError
-from sarknowlip.data.captions import QUESTION, Captions, Said
-from sarknowlip.data.scope import Scope
+from sarknowlip.data.captions import Captions
+from sarknowlip.data.shard_texts import ToldBatch
 from sarknowlip.data.shards import (
     IMAGE_SCHEMA,
     IMAGES,
@@ -184,7 +184,7 @@ class Shards:
         return len(self.tiles)
 
     def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"_views": [], "_boxes": []}
+        return vars(self) | {"_views": [], "_boxes": [], "_told": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -242,14 +242,12 @@ class Shards:
             CorpusError: The file is damaged.
         """
         number, first = self._texts.file_of(row)
+        if number not in self._told:
+            self._told[number] = [ToldBatch(batch) for batch in self._texts.batches(number)]
         place = row - first
-        for batch in self._texts.batches(number):
+        for batch in self._told[number]:
             if place < len(batch):
-                texts = batch["captions"][place].as_py()
-                if asked:
-                    tasks = batch["tasks"][place].as_py()
-                    texts += [task for task in tasks if task["level"] == QUESTION]
-                return Captions(tuple(map(_said, texts)))
+                return batch.captions(place, asked=asked)
             place -= len(batch)
         raise IndexError(row)
 
@@ -257,6 +255,7 @@ class Shards:
         """Map nothing yet."""
         self._views: list[Pixels | None] = [None] * len(self.tiles)
         self._boxes: list[GeoBox | None] = [None] * len(self.tiles)
+        self._told: dict[int, list[ToldBatch]] = {}
         shapes = {tile.shape for tile in self.tiles}
         self._shape = shapes.pop() if len(shapes) == 1 else None
 
@@ -296,19 +295,6 @@ class Shards:
             _radiometry(row["radiometry"]),
             row["pixels_crc32"],
         )
-
-
-def _said(text: dict[str, Any]) -> Said:
-    box = text["box"]
-    scope = Scope(
-        whole=text["whole"],
-        box=None if box is None else (box[0], box[1], box[2], box[3]),
-        turns=text["turns"],
-        speckles=text["speckles"],
-        polarizations=tuple(text["polarizations"]),
-    )
-    question = text.get("question") or ""
-    return Said(text["level"], text["dimension"], text["text"], scope, question)
 
 
 @lru_cache(maxsize=64)

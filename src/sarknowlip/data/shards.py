@@ -26,7 +26,14 @@ import pyarrow as pa
 
 from sarknowlip.annotate.claim import Claim, Text
 from sarknowlip.annotate.lookup import Stored, stored
-from sarknowlip.annotate.store import CLAIMS, EVIDENCE, TEXTS, annotation_folder
+from sarknowlip.annotate.store import (
+    CLAIMS,
+    EVIDENCE,
+    TEXTS,
+    WEIGHTS,
+    annotation_folder,
+    read_weights,
+)
 from sarknowlip.core.config import Config
 from sarknowlip.core.errors import CorpusError, SarKnowlipError
 from sarknowlip.core.files import exclusive, read_json, remove_partials, replacing, write_json
@@ -40,7 +47,8 @@ from sarknowlip.data.scope import UNKNOWN, Scope
 from sarknowlip.geo.raster import decode_tile
 
 SHARDS, IMAGES, MANIFEST, LOCK = "shards", "images", "shards.json", ".lock"
-FORMAT = 1
+IMAGE_FORMAT, TEXT_FORMAT = 1, 2
+"""Versions of the layouts; 2 has weights of texts."""
 TILES = 512
 """Tiles of a file."""
 BATCH = 32
@@ -61,6 +69,7 @@ _TEXT = [
     ("language", pa.string()),
     ("text", pa.string()),
     ("claim_ids", pa.list_(pa.string())),
+    ("weight", pa.float64()),
     *_SCOPE,
 ]
 _TASK = [
@@ -98,7 +107,7 @@ IMAGE_SCHEMA = pa.schema(
         ("pixels_crc32", pa.uint32()),
         ("pixels", pa.large_list(pa.uint16())),
     ],
-    metadata={"sarknowlip.shards": str(FORMAT)},
+    metadata={"sarknowlip.shards": str(IMAGE_FORMAT)},
 )
 """Of an image: dB = offset + scale · pixel, 0 = no data; pixels by polarisation, row, column.
 
@@ -114,11 +123,12 @@ TEXT_SCHEMA = pa.schema(
         ("tasks", pa.list_(pa.struct([*_TEXT, *_TASK]))),
         ("claims", pa.list_(pa.struct(_CLAIM))),
     ],
-    metadata={"sarknowlip.shards": str(FORMAT)},
+    metadata={"sarknowlip.shards": str(TEXT_FORMAT)},
 )
 """Of what is said: captions of `captions.LEVELS`, questions and groundings, and the claims.
 
-Each has its `scope.Scope`: `whole`, `box`, `turns`, `speckles`, `polarizations`.
+Each has its `scope.Scope`: `whole`, `box`, `turns`, `speckles`, `polarizations`. `weight` is how
+much a text counts beside others, above 0 to 1.
 """
 RECORD = IMAGE_SCHEMA.names[: IMAGE_SCHEMA.get_field_index("record_crc32")]
 
@@ -151,7 +161,7 @@ class ShardManifest(Config):
         complete: Whether these are all.
     """
 
-    format: int = FORMAT
+    format: int
     sources: dict[str, str]
     shards: dict[str, ShardEntry]
     complete: bool
@@ -249,6 +259,8 @@ def sources_of(root: Path, folder: Path | None) -> dict[str, str]:
     for path in paths:
         if not path.is_file():
             raise CorpusError(f"cannot read {path}: it is absent", "annotate the corpus again")
+    if folder is not None and (folder / WEIGHTS).is_file():
+        paths.append(folder / WEIGHTS)
     return {path.name: file_sha256(path) for path in paths}
 
 
@@ -261,12 +273,17 @@ def read_manifest(folder: Path) -> ShardManifest:
     path = folder / MANIFEST
     remedy = "run `sarknowlip corpus shards`, or delete the folder"
     values = read_json(path, remedy)
-    if not isinstance(values, dict) or values.get("format") != FORMAT:
-        raise CorpusError(f"{path} is not of format {FORMAT}", remedy)
+    wanted = _format(folder)
+    if not isinstance(values, dict) or values.get("format") != wanted:
+        raise CorpusError(f"{path} is not of format {wanted}", remedy)
     try:
         return ShardManifest.model_validate(values)
     except ValueError as error:
         raise CorpusError(f"cannot read {path}: {error}", remedy) from error
+
+
+def _format(folder: Path) -> int:
+    return IMAGE_FORMAT if folder.name == IMAGES else TEXT_FORMAT
 
 
 def file_crc32(path: Path) -> int:
@@ -306,7 +323,8 @@ def _build_part(
     def note(complete: bool) -> ShardManifest:
         listed = known if not complete else {}
         shards = {n: e for n in names if (e := done.get(n) or listed.get(n)) is not None}
-        manifest = ShardManifest(sources=sources, shards=shards, complete=complete)
+        layout = _format(target)
+        manifest = ShardManifest(format=layout, sources=sources, shards=shards, complete=complete)
         write_json(target / MANIFEST, manifest.model_dump(mode="json"))
         return manifest
 
@@ -321,6 +339,7 @@ def _build_part(
                 note(False)
     finally:
         _catalog.cache_clear()
+        _weights.cache_clear()
     for path in target.glob("*.arrow"):
         if path.name not in done:
             path.unlink()
@@ -340,12 +359,17 @@ def _catalog(root: Path) -> Catalog:
     return Catalog(root)
 
 
+@functools.lru_cache(maxsize=1)
+def _weights(folder: Path) -> dict[str, float]:
+    return read_weights(folder)
+
+
 def _made(job: _Job) -> tuple[ShardEntry, bool]:
     """Return the entry of a file, and whether it had to be written."""
     records = _catalog(job.root).span(job.start, job.stop)
     contents = [record.model_dump(mode="json", by_alias=True) for record in records]
     about: Any = contents if job.folder is None else [record.id for record in records]
-    source = digest([FORMAT, job.basis, about])
+    source = digest([_format(job.path.parent), job.basis, about])
     known = job.known
     if known is not None and known.source == source and _is_whole(job.path, known):
         return known, False
@@ -374,7 +398,8 @@ def _batches(job: _Job, records: Sequence[TileRecord]) -> Iterator[pa.RecordBatc
             yield _images(job.root, some)
         else:
             held = stored(job.folder, [record.id for record in some])
-            rows = [_told(record.id, held[record.id]) for record in some]
+            weights = _weights(job.folder)
+            rows = [_told(record.id, held[record.id], weights) for record in some]
             yield pa.RecordBatch.from_pylist(rows, schema=TEXT_SCHEMA)
 
 
@@ -412,24 +437,20 @@ def _images(root: Path, records: Sequence[TileRecord]) -> pa.RecordBatch:
     return batch.set_column(place, IMAGE_SCHEMA.field("pixels"), column)
 
 
-def _told(tile_id: str, held: Stored) -> dict[str, Any]:
+def _told(tile_id: str, held: Stored, weights: dict[str, float]) -> dict[str, Any]:
     scopes = claim_scopes(held)
-    captions = [text for text in held.texts if text.level in LEVELS]
+
+    def row(text: Text) -> dict[str, Any]:
+        own = {"weight": weights.get(text.id, 1.0)} | vars(text_scope(text, scopes))
+        return text.model_dump(exclude={"tile_id", "masks_rle"}) | own
+
     return {
         "id": tile_id,
-        "sentences": sum(text.level == "sentence" for text in captions),
-        "captions": [_text_row(text, text_scope(text, scopes)) for text in captions],
-        "tasks": [
-            _text_row(text, text_scope(text, scopes))
-            for text in held.texts
-            if text.level not in LEVELS
-        ],
+        "sentences": sum(text.level == "sentence" for text in held.texts),
+        "captions": [row(text) for text in held.texts if text.level in LEVELS],
+        "tasks": [row(text) for text in held.texts if text.level not in LEVELS],
         "claims": [_claim_row(claim, scopes.get(claim.id, UNKNOWN)) for claim in held.claims],
     }
-
-
-def _text_row(text: Text, scope: Scope) -> dict[str, Any]:
-    return text.model_dump(exclude={"tile_id", "masks_rle"}) | vars(scope)
 
 
 def _claim_row(claim: Claim, scope: Scope) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sarknowlip.annotate.lookup import stored
+from sarknowlip.annotate.store import read_weights
 from sarknowlip.corpus.catalog import Catalog
 from sarknowlip.corpus.record import Split, TileRecord
 from sarknowlip.data.captions import Captions, judged, read_captions
@@ -162,8 +163,9 @@ def _captions(
         known = read_captions(annotation, asked=asked)
         yield from ((record, known.get(record.id)) for record in records)
         return
+    weights = read_weights(annotation)
     while some := list(islice(records, CHUNK)):
         held = stored(annotation, [record.id for record in some])
         for record in some:
-            told = judged(held[record.id], asked=asked)
+            told = judged(held[record.id], asked=asked, weights=weights)
             yield record, told if told.sentences else None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -158,13 +159,14 @@ class SarProcessor:
         """
         limit = self.config.text_tokens
         rows = [encoding.ids[:limit] for encoding in self.tokenizer.encode_batch(list(texts))]
-        longest = max(map(len, rows))
-        ids = torch.full((len(rows), longest), self.marks.pad, dtype=torch.int64)
-        mask = torch.zeros((len(rows), longest), dtype=torch.int64)
-        for index, row in enumerate(rows):
-            ids[index, : len(row)] = torch.tensor(row)
-            mask[index, : len(row)] = 1
-        return {"input_ids": ids, "attention_mask": mask}
+        lengths = np.array([len(row) for row in rows])
+        mask = np.arange(lengths.max()) < lengths[:, None]
+        ids = np.full(mask.shape, self.marks.pad, dtype=np.int64)
+        ids[mask] = list(chain.from_iterable(rows))
+        return {
+            "input_ids": torch.from_numpy(ids),
+            "attention_mask": torch.from_numpy(mask.astype(np.int64)),
+        }
 
     def asked(
         self, questions: Sequence[str], answers: Sequence[str]

@@ -9,7 +9,14 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from sarknowlip.annotate.store import CLAIMS, EVIDENCE, MANIFEST, TEXTS, annotation_folder
+from sarknowlip.annotate.store import (
+    CLAIMS,
+    EVIDENCE,
+    MANIFEST,
+    TEXTS,
+    WEIGHTS,
+    annotation_folder,
+)
 from sarknowlip.core.errors import CorpusError
 from sarknowlip.core.files import read_json
 from sarknowlip.core.hashing import file_sha256, tree_sha256
@@ -255,6 +262,8 @@ def data_identity(config: TrainConfig, root: Path) -> dict[str, str]:
     """
     folder = annotation_folder(root, config.data.annotation)
     read = {"catalog": Catalog(root).path, "texts": folder / TEXTS}
+    if (folder / WEIGHTS).is_file():
+        read["weights"] = folder / WEIGHTS
     if not config.data.augment.off:
         read |= {"claims": folder / CLAIMS, "evidence": folder / EVIDENCE}
     for path in read.values():
