@@ -11,7 +11,7 @@ import numpy as np
 
 from sarknowlip.annotate.claim import Text
 from sarknowlip.annotate.lookup import Stored, stored
-from sarknowlip.annotate.store import EVIDENCE
+from sarknowlip.annotate.store import CLAIMS, EVIDENCE
 from sarknowlip.annotate.support import Supporter
 from sarknowlip.annotate.tile import recipe_of
 from sarknowlip.core.errors import ConfigError
@@ -60,7 +60,7 @@ class EvidenceSupport:
             of_tile.setdefault(text.tile_id, []).append(place)
         tiles = iter(sorted(of_tile))
         while part := list(islice(tiles, CHUNK)):
-            held = stored(self._folder, part)
+            held = stored(self._folder, part, tables=(EVIDENCE, CLAIMS))
             for tile_id in part:
                 own = [texts[place] for place in of_tile[tile_id]]
                 known = held[tile_id]

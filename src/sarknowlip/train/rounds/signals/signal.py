@@ -33,7 +33,7 @@ class SignalConfig(Config):
         beginnings: Captions regenerated for a tile; they differ in their first token.
         new_tokens: Longest regenerated caption, tokens.
         continued_tokens: Tokens with which the model ends a text that was begun for it.
-        batch: Texts that go through the model together.
+        batch: Texts that go through the model together, at most; best a multiple of 4.
     """
 
     references: Count = 256
