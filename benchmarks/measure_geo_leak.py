@@ -29,8 +29,8 @@ from learning_scores import GEO_COLUMNS, HeldOut, Scorer, load, rows
 from measure_retrieval import trained
 
 COLUMNS = (
-    "trained_with", "texts", "scored_on", "seen", "steps", "metric", "direction", "k", "value",
-    "chance", "count",
+    "recipe", "trained_with", "texts", "scored_on", "seen", "steps", "metric", "direction", "k",
+    "value", "chance", "count",
 )  # fmt: skip
 ARM = "contrastive"
 
@@ -40,6 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--recipe", default="tiny")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
@@ -56,7 +57,7 @@ def main() -> None:
             kind = "nameless" if nameless else "named"
             if not geo:
                 own.set = [*asked.set, "model.geo_dropout=1.0"]
-                own.name = f"{ARM}-{kind}-no-geo-{asked.seed}"
+                own.name = f"{asked.recipe}-{ARM}-{kind}-no-geo-{asked.seed}"
             _, run, report = trained(ARM, own)
             model, processor = load(run)
             for on, corpus in (("test", asked.out / HELD_OUT), ("val", asked.out / TRAIN)):
@@ -64,7 +65,7 @@ def main() -> None:
                 held = HeldOut.read(corpus, on, texts, processor)
                 for seen in GEO_COLUMNS if geo else ("no geo",):
                     scorer = Scorer(model, processor, held, seen)
-                    about = ["geo" if geo else "no geo", kind, on, seen, report.steps]
+                    about = [asked.recipe, "geo" if geo else "no geo", kind, on, seen, report.steps]
                     for row in rows(about, scorer.retrieval()):
                         table.writerow(row)
                 sys.stdout.flush()

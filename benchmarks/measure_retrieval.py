@@ -6,7 +6,7 @@
 
 OUT holds the corpora of `learning_cities.py` (made here if absent) and the runs, OUT/runs; run
 again, it goes on. An arm is one or more objectives joined by "+", with equal weights, on one pass;
-"combined" is all four. All arms learn from the same corpus, in the same order, by recipe tiny, for
+"combined" is all four. All arms learn from the same corpus, in the same order, by one recipe, for
 the same number of steps, or each for as many as it does in some minutes on this machine. Scores
 and protocol are those of `learning_scores.py`; what an arm was not asked to learn is not scored.
 
@@ -41,8 +41,8 @@ ARMS = (
 ALL = ("contrastive", "matching", "caption", "masked")
 TRIAL_STEPS = 12
 COLUMNS = (
-    "arm", "texts", "scored_on", "steps", "pairs", "seconds", "metric", "direction", "k", "value",
-    "chance", "count",
+    "recipe", "arm", "texts", "scored_on", "steps", "pairs", "seconds", "metric", "direction", "k",
+    "value", "chance", "count",
 )  # fmt: skip
 
 
@@ -75,7 +75,7 @@ def configured(arm: str, asked: argparse.Namespace, steps: int) -> TrainConfig:
         "checkpoint_every=250",
         *asked.set,
     ]
-    return with_settings(RECIPES["tiny"](), settings)
+    return with_settings(RECIPES[asked.recipe](), settings)
 
 
 def pace(config: TrainConfig, corpus: Path) -> float:
@@ -94,7 +94,7 @@ def pace(config: TrainConfig, corpus: Path) -> float:
 def trained(arm: str, asked: argparse.Namespace) -> tuple[TrainConfig, Path, TrainReport]:
     """Train an arm, or go on with it."""
     corpus, names = asked.out / TRAIN, "nameless" if asked.without_names else "named"
-    run = asked.out / "runs" / (asked.name or f"{arm}-{names}-{asked.seed}")
+    run = asked.out / "runs" / (asked.name or f"{asked.recipe}-{arm}-{names}-{asked.seed}")
     steps = asked.steps
     fixed = run.parent / f"{run.name}.steps"
     if asked.minutes:
@@ -135,6 +135,7 @@ def parsed() -> argparse.Namespace:
     length = parser.add_mutually_exclusive_group(required=True)
     length.add_argument("--steps", type=int, default=0)
     length.add_argument("--minutes", type=float, default=0.0, help="of training, for each arm")
+    parser.add_argument("--recipe", default="tiny", help="with the objectives of the arm")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--mask-share", type=float, default=0.5, help="of arms that mask")
     parser.add_argument("--threads", type=int, default=1)
@@ -164,7 +165,15 @@ def main() -> None:
         model, processor = load(run)
         scorer = Scorer(model, processor, HeldOut.read(corpus, asked.on, texts, processor))
         kind = "named" if names else "nameless"
-        about = [arm, kind, asked.on, report.steps, report.pairs, round(report.seconds)]
+        about = [
+            asked.recipe,
+            arm,
+            kind,
+            asked.on,
+            report.steps,
+            report.pairs,
+            round(report.seconds),
+        ]
         for row in rows(about, scores(arm, scorer, config)):
             table.writerow(row)
         sys.stdout.flush()

@@ -26,7 +26,7 @@ class Toy(nn.Module):
         torch.manual_seed(0)
         self.decoder = TextDecoder(CONFIG)
         self.tokens = nn.Embedding(VOCABULARY, 24)
-        nn.init.normal_(self.tokens.weight, std=0.3)
+        nn.init.normal_(self.tokens.weight, std=24**-0.5)
 
     def forward(
         self, ids: Tensor, mask: Tensor | None, image: Tensor | None, cache: Cache | None = None
@@ -159,7 +159,8 @@ def test_an_untrained_decoder_is_unsure(toy: Toy) -> None:
     ids = words(8, 20)
     logits = toy(ids, None, draw(8, 5, 20))
     loss = functional.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten())
-    assert abs(float(loss) - math.log(VOCABULARY)) < 0.3
+    # logits of variance 1 cost half a nat
+    assert abs(float(loss) - math.log(VOCABULARY)) < 0.8
 
 
 def test_learns_to_tell_images_apart(toy: Toy) -> None:

@@ -38,8 +38,8 @@ class Toy:
         self.tokens = torch.nn.Embedding(vocabulary, 24)
         for name, weight in self.decoder.named_parameters():
             if weight.dim() == 2:
-                torch.nn.init.normal_(weight, std=2.0 if "positions" in name else 0.4)
-        torch.nn.init.normal_(self.tokens.weight, std=spread)
+                torch.nn.init.normal_(weight, std=0.4)
+        torch.nn.init.normal_(self.tokens.weight, std=spread * 24**-0.5)
         self.image = torch.randn(images, 5, 20)
         self.calls: list[int] = []
         self.known: dict[tuple[int, ...], Tensor] = {}

@@ -211,7 +211,6 @@ class SarKnowLIPConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
         pad_token_id: Id of padding.
         bos_token_id: Id of a text's first token.
         eos_token_id: Id of a text's last token.
-        table_std: Standard deviation of the first token embeddings.
         text_config: Shapes of a foreign text encoder, as `transformers` stores them; None for ours.
         run: What `card.RunFacts` says of the training; None before.
     """
@@ -239,7 +238,6 @@ class SarKnowLIPConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
     pad_token_id: int = 0
     bos_token_id: int = 1
     eos_token_id: int = 2
-    table_std: float = 0.3
     text_init: str | None = None
     text_config: dict[str, Any] | None = None
     run: dict[str, Any] | None = None

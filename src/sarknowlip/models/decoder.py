@@ -2,8 +2,10 @@
 
 A causal transformer whose blocks look at the image's tokens. Without an image they look at one
 learned token instead: how likely a text is unconditionally, so that a caption can be judged by what
-the image adds. The output table is the text encoder's table of tokens, divided by √D as in T5
-(Raffel et al. 2020), so that an untrained decoder is unsure of everything.
+the image adds. The output table is the text encoder's table of tokens (Press and Wolf 2017), whose
+first entries are of size 1/√D: an untrained decoder is unsure of everything, and small changes of
+the table tell. Entries of size 1 and logits divided by √D, as in T5, give the same first logits but
+learn far slower with Adam, whose changes have one size (docs/train.md).
 
 Shapes: B batch, L tokens of this call, T tokens of all calls, D width, K tokens of the image, M
 their width, V vocabulary.
@@ -121,8 +123,7 @@ class TextDecoder(nn.Module):
                 causal=keep_B1LT is None,
                 cache=None if cache is None else cache.blocks[index],
             )
-        x_BLD = self.norm(x_BLD) * x_BLD.shape[-1] ** -0.5
-        logits_BLV: Tensor = nn.functional.linear(x_BLD, tokens.weight)
+        logits_BLV: Tensor = nn.functional.linear(self.norm(x_BLD), tokens.weight)
         return logits_BLV
 
     def without_image(self, image_BKM: Tensor, without_B: Tensor) -> Tensor:

@@ -385,7 +385,8 @@ class SarKnowLIP(PreTrainedModel):  # type: ignore[no-untyped-call]
                 init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
             small = isinstance(module, Positions)
-            init.normal_(module.weight, std=Positions.STD if small else self.config.table_std)
+            usual = module.embedding_dim**-0.5  # logits of the decoder then begin with variance 1
+            init.normal_(module.weight, std=Positions.STD if small else usual)
         elif isinstance(module, nn.LayerNorm):
             init.ones_(module.weight)
             init.zeros_(module.bias)
