@@ -1,12 +1,13 @@
 """Simulated corpora of cities for the scripts that measure learning.
 
-    python benchmarks/learning_cities.py OUT [--workers N]
+    python benchmarks/learning_cities.py OUT [--workers N] [--more]
 
 Nine cities to learn from, each seen twice, and five others, each seen once, that no choice may look
 at: no place or seed is shared. Sentinel-1 IW, tiles of 64 pixels of 10 m; map, land cover, heights
 and city names are known. OUT keeps everything; run again, it goes on.
 
 - OUT/train: ground in blocks of 2 km, a few of them for validation, for choices.
+- OUT/more: the same and four more cities, for what needs 3,000 tiles.
 - OUT/held-out: what is measured on, split test (a few tiles fall into others and are not used).
 """
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sarknowlip.annotate.pipeline import annotate
@@ -37,12 +38,15 @@ TRAIN_CITIES = {
 HELD_OUT_CITIES = {
     "Marseille": 7201, "Busan": 7202, "Vancouver": 7203, "Casablanca": 7204, "Hanoi": 7205,
 }  # fmt: skip
+MORE_CITIES = {"Warsaw": 7110, "Jakarta": 7111, "Denver": 7112, "Nairobi": 7113}
 SIZE_KM, TILE_PX = 7.0, 64
-TRAIN, HELD_OUT = "train", "held-out"
-SPLITS = {
-    TRAIN: SplitConfig(block_km=2.0, val=0.06, test=0.0),
-    HELD_OUT: SplitConfig(block_km=2.0, val=0.0, test=0.99),
+TRAIN, HELD_OUT, MORE = "train", "held-out", "more"
+CORPORA = {
+    HELD_OUT: (HELD_OUT_CITIES, SplitConfig(block_km=2.0, val=0.0, test=0.99)),
+    TRAIN: (TRAIN_CITIES, SplitConfig(block_km=2.0, val=0.06, test=0.0)),
+    MORE: (TRAIN_CITIES | MORE_CITIES, SplitConfig(block_km=2.0, val=0.06, test=0.0)),
 }
+"""Cities of each corpus, and how its ground is split."""
 
 
 def views(city: str, seed: int) -> tuple[AcquireConfig, ...]:
@@ -84,15 +88,18 @@ def simulated(out: Path, cities: dict[str, int], workers: int) -> tuple[list[Pat
     return products, known
 
 
-def corpora(out: Path, workers: int = 1) -> Iterator[Path]:
-    """Yield the two corpora, held-out first, whole with texts and shards."""
-    for name, cities in ((HELD_OUT, HELD_OUT_CITIES), (TRAIN, TRAIN_CITIES)):
+def corpora(
+    out: Path, workers: int = 1, names: Sequence[str] = (HELD_OUT, TRAIN)
+) -> Iterator[Path]:
+    """Yield corpora by name, whole with texts and shards."""
+    for name in names:
+        cities, split = CORPORA[name]
         corpus = out / name
         if (corpus / "ready").is_file():
             yield corpus
             continue
         products, known = simulated(out, cities, workers)
-        config = BuildConfig(grid=GridConfig(tile_px=TILE_PX), split=SPLITS[name])
+        config = BuildConfig(grid=GridConfig(tile_px=TILE_PX), split=split)
         built = build(products, corpus, config, workers=workers)
         tell(f"{corpus}: {built.splits}")
         told = annotate(corpus, AnnotateConfig(options=known), workers=workers)
@@ -108,12 +115,14 @@ def tell(what: str) -> None:
 
 
 def main() -> None:
-    """Make both corpora."""
+    """Make the corpora."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--more", action="store_true", help="with the four further cities")
     asked = parser.parse_args()
-    for corpus in corpora(asked.out, asked.workers):
+    names = (HELD_OUT, MORE) if asked.more else (HELD_OUT, TRAIN)
+    for corpus in corpora(asked.out, asked.workers, names):
         tell(f"{corpus} is ready")
 
 

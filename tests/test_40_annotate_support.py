@@ -117,7 +117,7 @@ def test_a_fact_that_was_altered_supports_nothing(told: Path) -> None:
 def test_what_follows_from_facts_is_settled_by_them(name: str) -> None:
     stages = [STAGES[stage]() for stage in STAGES]
     facts = SCENES[name]
-    following, known = Following(stages, TILE, facts), Told(facts)
+    following, known = Following(stages, TILE, facts), Told.of(facts)
     assert [claim for claim in following.claims if not known.settles(claim)] == []
     assert all(following.holds(claim) for claim in following.claims)
 
@@ -136,7 +136,7 @@ def test_every_statement_of_the_stages_is_about_something() -> None:
 def test_facts_that_are_hidden_settle_nothing_more(name: str, hidden: set[str]) -> None:
     facts = SCENES[name]
     seen = [fact for fact in facts if fact.source not in hidden]
-    part, whole = Told(seen, (f for f in facts if f.source in hidden)), Told(facts)
+    part, whole = Told.of(seen, (f for f in facts if f.source in hidden)), Told.of(facts)
     for claim in claims_of(name):
         assert whole.settles(claim) or not part.settles(claim)
 
@@ -158,5 +158,5 @@ def test_a_statement_of_a_stage_that_is_not_known_is_open_if_anything_is_hidden(
         TILE, "target", "rumour", {}, confidence=0.9, stage="mine", stage_version="1", rule="r",
         evidence_ids=["e"],
     )  # fmt: skip
-    assert Told(facts).settles(claim)
-    assert not Told(facts[1:], facts[:1]).settles(claim)
+    assert Told.of(facts).settles(claim)
+    assert not Told.of(facts[1:], facts[:1]).settles(claim)

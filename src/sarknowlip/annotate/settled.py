@@ -60,20 +60,31 @@ _KNOWN = frozenset(
 
 
 class Told:
-    """What the facts about a tile tell of.
+    """What the facts about a tile tell of; made of facts with `Told.of`.
 
     Args:
-        facts: Facts that may be used.
-        hidden: Facts that may not; only what they are about counts.
+        subjects: Subjects of facts that may be used, and each with its predicate.
+        hidden: Families of subjects of facts that may not.
     """
 
-    def __init__(self, facts: Iterable[Evidence], hidden: Iterable[Evidence] = ()) -> None:
-        self._subjects: set[str] = set()
-        for fact in facts:
-            self._subjects |= {fact.subject, f"{fact.subject} {fact.predicate}"}
-        grounds = (s.partition("/") for s in self._subjects if s.startswith("function/"))
+    def __init__(self, subjects: Iterable[str], hidden: Iterable[str] = ()) -> None:
+        self.subjects, self.hidden = frozenset(subjects), frozenset(hidden)
+        grounds = (s.partition("/") for s in self.subjects if s.startswith("function/"))
         self._mapped = any(name.split()[0] not in WATERS for _, _, name in grounds)
-        self._hidden = {fact.subject.partition("/")[0] for fact in hidden}
+
+    @classmethod
+    def of(cls, facts: Iterable[Evidence], hidden: Iterable[Evidence] = ()) -> Told:
+        """Return what facts tell of.
+
+        Args:
+            facts: Facts that may be used.
+            hidden: Facts that may not; only what they are about counts.
+        """
+        names = [(fact.subject, f"{fact.subject} {fact.predicate}") for fact in facts]
+        return cls(
+            {name for pair in names for name in pair},
+            {fact.subject.partition("/")[0] for fact in hidden},
+        )
 
     def settles(self, claim: Claim) -> bool:
         """Return whether the facts can tell if a claim is true.
@@ -81,7 +92,7 @@ class Told:
         What a stage of somebody else's states is settled where nothing is hidden.
         """
         if claim.predicate not in _KNOWN:
-            return not self._hidden
+            return not self.hidden
         words = [str(claim.arguments.get(name, "")) for name in GROUND.get(claim.predicate, ())]
         return all(self._any(need) for need in _needs(claim)) and all(
             self._ground(word) for word in words if word
@@ -91,15 +102,15 @@ class Told:
         return any(self._tells(subject) for subject in need.split("|"))
 
     def _tells(self, subject: str) -> bool:
-        if subject == SHIPS and "function" in self._hidden:
+        if subject == SHIPS and "function" in self.hidden:
             return False
-        if subject in self._subjects:
+        if subject in self.subjects:
             return True
         if subject == MAP or subject.startswith("function/"):
             return self._mapped
         if subject == "land":  # is all but water
-            return "water" in self._subjects
-        return subject.endswith("/") and any(s.startswith(subject) for s in self._subjects)
+            return "water" in self.subjects
+        return subject.endswith("/") and any(s.startswith(subject) for s in self.subjects)
 
     def _ground(self, word: str) -> bool:
         """Return whether facts tell of ground that a word means, by whichever map or the image.
@@ -109,7 +120,7 @@ class Told:
         meant = [f"function/{word}"] if word in FUNCTIONS else []
         meant += [f"cover/{word}"] if word in COVERS.values() else []
         meant += [word] if word in SURFACES else []
-        if any(subject.partition("/")[0] in self._hidden for subject in meant):
+        if any(subject.partition("/")[0] in self.hidden for subject in meant):
             return False
         return any(self._tells(subject) for subject in meant)
 

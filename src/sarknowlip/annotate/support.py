@@ -80,6 +80,24 @@ class Following:
         return self.by_content.get(content_of(claim))
 
 
+class Basis(NamedTuple):
+    """What the facts about a tile say of claims.
+
+    Attributes:
+        contents: What the claims that follow from them state (`content_of`).
+        told: What they tell of.
+    """
+
+    contents: frozenset[str]
+    told: Told
+
+    def value(self, claim: Claim) -> float:
+        """Return 1 where a claim states what follows, 0 where facts settle it otherwise, or NaN."""
+        if content_of(claim) in self.contents:
+            return SUPPORTED
+        return CONTRADICTED if self.told.settles(claim) else OPEN
+
+
 class Supporter:
     """Judges texts by stored facts.
 
@@ -112,22 +130,37 @@ class Supporter:
         """
         return cls(recipe_of(folder), hidden=hidden)
 
-    def texts(self, held: Stored) -> dict[str, Support]:
+    def basis(self, tile_id: str, evidence: Collection[Evidence]) -> Basis:
+        """Return what the facts about a tile say of claims.
+
+        Args:
+            tile_id: Tile.
+            evidence: Facts about it; those without a sound identifier don't count.
+        """
+        known = [fact for fact in evidence if fact.intact]
+        facts = [fact for fact in known if fact.source not in self.hidden]
+        told = Told.of(facts, (fact for fact in known if fact.source in self.hidden))
+        return Basis(frozenset(Following(self.stages, tile_id, facts).by_content), told)
+
+    def texts(self, held: Stored, basis: Basis | None = None) -> dict[str, Support]:
         """Return what the facts about a tile say of its texts, by text.
 
         Args:
             held: What a version holds about the tile; facts without a sound identifier don't count.
+            basis: What `basis` returns for these facts, if it is known. Facts are then looked at
+                for groundings alone.
         """
         if not held.texts:
             return {}
-        known = [fact for fact in held.evidence if fact.intact]
-        facts = [fact for fact in known if fact.source not in self.hidden]
-        told = Told(facts, (fact for fact in known if fact.source in self.hidden))
-        following = Following(self.stages, held.texts[0].tile_id, facts)
-        claims = {claim.id: claim for claim in held.claims}
-        values = {key: _value(claim, following, told) for key, claim in claims.items()}
-        true = {key: claim for key, claim in claims.items() if values[key] == SUPPORTED}
-        return {text.id: self._support(text, claims, values, (true, facts)) for text in held.texts}
+        if basis is None:
+            basis = self.basis(held.texts[0].tile_id, held.evidence)
+        told = {claim.id: claim for claim in held.claims}
+        values = {k: basis.value(c) if c.intact else CONTRADICTED for k, c in told.items()}
+        true = {key: claim for key, claim in told.items() if values[key] == SUPPORTED}
+        facts = []
+        if any(text.level == "grounding" for text in held.texts):
+            facts = [f for f in held.evidence if f.source not in self.hidden and f.intact]
+        return {text.id: self._support(text, told, values, (true, facts)) for text in held.texts}
 
     def _support(
         self,
@@ -151,11 +184,3 @@ class Supporter:
         if text.level == "grounding" and self.hidden:
             return Support(OPEN, own, "what it refers to may be among the facts not looked at")
         return Support(CONTRADICTED, own, fault)
-
-
-def _value(claim: Claim, following: Following, told: Told) -> float:
-    if not claim.intact:
-        return CONTRADICTED
-    if following.holds(claim):
-        return SUPPORTED
-    return CONTRADICTED if told.settles(claim) else OPEN

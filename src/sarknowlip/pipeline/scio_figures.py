@@ -45,6 +45,7 @@ def round_curves(rounds: Sequence[Round]) -> bytes:
         if points:
             axes.plot(*np.array(points).T, "o-", color=SPLIT_COLOURS["train"], lw=1.4, ms=4)
         axes.set_title(name, fontsize=9, color=INK)
+        axes.ticklabel_format(axis="y", useOffset=False)
         _calm(axes)
     figure.tight_layout()
     return svg(figure)
