@@ -38,6 +38,7 @@ from sarknowlip.core.errors import ConfigError, CorpusError
 from sarknowlip.core.files import read_json
 from sarknowlip.core.hashing import file_sha256
 from sarknowlip.corpus.catalog import ANNOTATIONS, Catalog
+from sarknowlip.knowledge.store import read_evidence
 
 ABOUT = {"made_by": "scio", "round": 1}
 PROGRAM = """
@@ -155,6 +156,36 @@ def test_the_same_predicate_and_subject_come_first(corpus: Path, spoilt, texts) 
     ]  # fmt: skip
     assert sum(same) > 0.7 * len(same)
     assert len(same) > 20
+
+
+def sources_of_new_texts(root: Path, report: RevisionReport) -> set[str]:
+    """Return the sources of the facts that the texts rest on which a revision wrote."""
+    after, folder = made(root, report), annotation_folder(root, report.version)
+    new = {change.new_text_id for change in read_changes(folder)} - {None}
+    facts = {fact.id: fact.source for fact in read_evidence(folder / "evidence.parquet")}
+    claims = {claim.id: claim for claim in read_claims(folder)}
+    told = {key for text_id in new for key in after[text_id].claim_ids}
+    return {facts[key] for claim in told for key in claims[claim].evidence_ids}
+
+
+def test_nothing_is_written_from_hidden_facts(corpus: Path, spoilt, texts) -> None:
+    chosen = {key: decide(texts[key], "rewrite") for key in spoilt[1]}
+    hidden = ("image", "osm")
+    whole = revise(corpus, "v0002", chosen, about=ABOUT)
+    assert set(hidden) <= sources_of_new_texts(corpus, whole)
+    partial = revise(corpus, "v0002", chosen, about=ABOUT, hidden=hidden)
+    assert (partial.version, partial.fresh) == ("v0004", True)
+    told = sources_of_new_texts(corpus, partial)
+    assert told
+    assert not told & set(hidden)
+    claims = {claim.id: claim for claim in read_claims(annotation_folder(corpus))}
+    assert {key for claim in claims.values() for key in claim.premise_ids} <= claims.keys()
+    assert partial.actions["drop"] > whole.actions.get("drop", 0)
+    assert read_json(annotation_folder(corpus) / MANIFEST, "")["hidden"] == ["image", "osm"]
+    again = revise(corpus, "v0002", chosen, about=ABOUT, hidden=hidden[::-1])
+    assert again == partial.model_copy(update={"fresh": False})
+    with pytest.raises(ConfigError, match="no facts of source 'rumour' can be hidden"):
+        revise(corpus, "v0002", chosen, about=ABOUT, hidden=("rumour",))
 
 
 def test_claims_that_nobody_says_and_that_do_not_follow_are_gone(

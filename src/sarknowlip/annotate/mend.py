@@ -5,14 +5,15 @@ All that is written here is checked as verification checks it before it is taken
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from sarknowlip.annotate.claim import Argument, Claim, Level, Text
 from sarknowlip.annotate.compose import Composer, TextConfig
 from sarknowlip.annotate.lookup import Stored
 from sarknowlip.annotate.stages import STAGES
-from sarknowlip.annotate.support import Following, content_of
+from sarknowlip.annotate.support import Following, content_of, hiding
 from sarknowlip.annotate.tile import AnnotateConfig
+from sarknowlip.knowledge.evidence import Evidence
 
 NAMING = (
     "kind", "surface", "cover", "function", "water", "name", "network", "polarization", "main",
@@ -26,9 +27,14 @@ class Mender:
 
     Args:
         recipe: Of the annotations.
+        hidden: Names of sources whose facts are not looked at.
+
+    Raises:
+        ConfigError: `hidden` names a source that the recipe did not ask.
     """
 
-    def __init__(self, recipe: AnnotateConfig) -> None:
+    def __init__(self, recipe: AnnotateConfig, *, hidden: Collection[str] = ()) -> None:
+        self._hidden = hiding(recipe, hidden)
         self._stages = [STAGES[name]() for name in recipe.stages]
         self._least = recipe.least
         self._texts = recipe.texts
@@ -36,8 +42,8 @@ class Mender:
 
     def draft(self, tile_id: str, held: Stored) -> Draft:
         """Return a tile's texts and claims, to be changed."""
-        facts = [fact for fact in held.evidence if fact.intact]
-        return Draft(self, held, Following(self._stages, tile_id, facts))
+        facts = [f for f in held.evidence if f.intact and f.source not in self._hidden]
+        return Draft(self, held, facts, Following(self._stages, tile_id, facts))
 
     def is_sure(self, claim: Claim) -> bool:
         """Return whether a claim is sure enough to be made."""
@@ -57,16 +63,18 @@ class Draft:
     Args:
         mender: Writes.
         held: What the version holds about the tile.
-        following: What follows from the facts.
+        facts: The facts that may be used, sound ones.
+        following: What follows from them.
 
     Attributes:
         texts: Texts in file order, by identifier; of one that went None.
         claims: Claims by identifier, those that were added last.
     """
 
-    def __init__(self, mender: Mender, held: Stored, following: Following) -> None:
-        self._mender, self._following = mender, following
-        self._facts = [fact for fact in held.evidence if fact.intact]
+    def __init__(
+        self, mender: Mender, held: Stored, facts: Sequence[Evidence], following: Following
+    ) -> None:
+        self._mender, self._facts, self._following = mender, facts, following
         self.texts: dict[str, Text | None] = {text.id: text for text in held.texts}
         self.claims: dict[str, Claim] = {claim.id: claim for claim in held.claims}
         self._true = {claim.id: claim for claim in following.claims}
@@ -136,11 +144,17 @@ class Draft:
         return again[0]
 
     def settle(self) -> None:
-        """Remove the claims that no text says and that do not follow from the evidence."""
+        """Remove claims that do not follow and that nothing which stays rests on; add premises."""
         said = {key for text in self.left for key in text.claim_ids}
-        self.claims = {
-            key: claim for key, claim in self.claims.items() if key in said or key in self._true
-        }  # fmt: skip
+        kept = {key: c for key, c in self.claims.items() if key in said or key in self._true}
+        known = self._true | self.claims
+        open_ends = list(kept.values())
+        while open_ends:
+            for key in open_ends.pop().premise_ids:
+                if key in known and key not in kept:
+                    kept[key] = known[key]
+                    open_ends.append(known[key])
+        self.claims = {key: kept[key] for key in (*self.claims, *kept) if key in kept}
 
     def derives(self) -> bool:
         """Return whether evidence has anything to say of the tile."""

@@ -6,13 +6,18 @@ dropped; the reason is told for each in `changes.parquet`. Texts are never said 
 one that evidence has something to say of keeps a sentence. Tiles of the splits val and test stay as
 they are, and so do the rows of tiles without a change. The version appears whole; the same parent,
 decisions and notes give no second one.
+
+Facts of some sources may be hidden, to see what a loop does with incomplete evidence: then nothing
+is written of what follows from them alone, and claims that rest on them go where a tile changes and
+nothing that stays needs them. A sentence that rests on what is left may be wrong for want of the
+rest (`annotate.support`).
 """
 
 from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -60,7 +65,7 @@ CHUNK = 64
 """Tiles in memory at a time."""
 UNTOUCHED = ("val", "test")
 """Splits whose texts never change."""
-METHOD = "1"
+METHOD = "2"
 """Version of the ways to revise; changes with them."""
 
 
@@ -124,6 +129,7 @@ def revise(
     decisions: Mapping[str, Decision],
     *,
     about: dict[str, Any],
+    hidden: Collection[str] = (),
     accept: Callable[[Path], bool] | None = None,
     progress: Progress | None = None,
 ) -> RevisionReport | None:
@@ -134,6 +140,7 @@ def revise(
         parent: Name of the version that is revised.
         decisions: By text; a text without one is kept.
         about: What the manifest tells of the version, as JSON: `made_by`, `round` …
+        hidden: Names of knowledge sources whose facts nothing is written from.
         accept: Called with a folder that holds the tables of the version; if it returns false, no
             version is written. Not called for a version that is there already.
         progress: Called with tiles done, tiles in all, and the last one's name.
@@ -143,7 +150,7 @@ def revise(
 
     Raises:
         ConfigError: A decision is about a text that the version does not have, or one of the
-            splits val and test.
+            splits val and test; or `hidden` names a source that was not asked.
         CorpusError: Corpus or annotations are absent or damaged.
         StorageError: The disk is full or not writable; the corpus is as it was.
     """
@@ -151,13 +158,14 @@ def revise(
     manifest = read_manifest(folder)
     basis = [file_sha256(folder / name) for name in sorted(manifest["files"])]
     made = [decisions[key].model_dump(mode="json") for key in sorted(decisions)]
-    key = digest([manifest["key"], basis, made, about, METHOD])
+    key = digest([manifest["key"], basis, made, about, sorted(set(hidden)), METHOD])
     catalog = Catalog(root)
     with adding(root) as target:
         known = version_of(root, key)
         if known is not None:
             return RevisionReport(**read_manifest(known)["report"] | {"fresh": False})
         _require(catalog, folder, decisions)
+        work = _Revision(catalog, folder, decisions, hidden)
         if all(decision.action == "keep" for decision in decisions.values()):
             return _unchanged(folder)
         try:
@@ -165,10 +173,10 @@ def revise(
                 return _written(
                     partial,
                     target.name,
-                    (catalog, folder),
-                    decisions,
+                    folder,
+                    work,
                     key=key,
-                    about=about,
+                    about=about | {"hidden": sorted(set(hidden))},
                     accept=accept,
                     progress=progress,
                 )
@@ -183,8 +191,8 @@ class _NotAcceptedError(Exception):
 def _written(
     partial: Path,
     name: str,
-    parent: tuple[Catalog, Path],
-    decisions: Mapping[str, Decision],
+    parent: Path,
+    work: _Revision,
     *,
     key: str,
     about: dict[str, Any],
@@ -196,27 +204,25 @@ def _written(
     Args:
         partial: The folder, empty.
         name: Name of the version.
-        parent: Corpus, and version that is revised.
-        decisions: By text.
+        parent: Version that is revised.
+        work: Carries the decisions out.
         key: Digest of all that the version depends on.
         about: What the manifest tells beside.
         accept: See `revise`.
         progress: See `revise`.
     """
-    catalog, folder = parent
-    manifest = read_manifest(folder)
-    shutil.copyfile(folder / EVIDENCE, partial / EVIDENCE)
-    work = _Revision(catalog, folder, decisions)
+    manifest = read_manifest(parent)
+    shutil.copyfile(parent / EVIDENCE, partial / EVIDENCE)
     counts = work.write(partial, progress)
     if accept is not None and not accept(partial):
         raise _NotAcceptedError
     report = RevisionReport(
-        version=name, parent=folder.name, fell=dict(sorted(work.fell.items())),
+        version=name, parent=parent.name, fell=dict(sorted(work.fell.items())),
         actions=dict(sorted(Counter(c.action for c in work.changes).items())), **counts,
     )  # fmt: skip
     told = {name: manifest[name] for name in ("recipe", "versions", "attributions")}
     outcome = report.model_dump(mode="json", exclude={"fresh"})
-    write_manifest(partial, key, told | about | {"parent": folder.name, "report": outcome})
+    write_manifest(partial, key, told | about | {"parent": parent.name, "report": outcome})
     return report
 
 
@@ -264,17 +270,27 @@ class _Revision:
         catalog: The corpus.
         folder: Version that is revised.
         decisions: By text.
+        hidden: Names of sources whose facts are not looked at.
+
+    Raises:
+        ConfigError: `hidden` names a source that was not asked.
 
     Attributes:
         changes: What became of the texts that did not stay as they were, in file order.
         fell: Decisions that could not be carried out.
     """
 
-    def __init__(self, catalog: Catalog, folder: Path, decisions: Mapping[str, Decision]) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        folder: Path,
+        decisions: Mapping[str, Decision],
+        hidden: Collection[str],
+    ) -> None:
         self._catalog, self._folder = catalog, folder
         self._decisions = {k: d for k, d in decisions.items() if d.action != "keep"}
         self._tiles = {decision.tile_id for decision in self._decisions.values()}
-        self._mender = Mender(recipe_of(folder))
+        self._mender = Mender(recipe_of(folder), hidden=hidden)
         self._weights = read_weights(folder)
         self.changes: list[Change] = []
         self.fell: Counter[str] = Counter()

@@ -98,6 +98,25 @@ class Basis(NamedTuple):
         return CONTRADICTED if self.told.settles(claim) else OPEN
 
 
+def hiding(config: AnnotateConfig, hidden: Collection[str]) -> frozenset[str]:
+    """Return the names of sources whose facts are not looked at.
+
+    Args:
+        config: Recipe of the annotations.
+        hidden: The names.
+
+    Raises:
+        ConfigError: `hidden` names a source that the recipe did not ask.
+    """
+    strange = sorted(set(hidden) - set(config.asked))
+    if strange:
+        raise ConfigError(
+            f"no facts of source {strange[0]!r} can be hidden: it was not asked",
+            f"choose among {', '.join(config.asked)}",
+        )
+    return frozenset(hidden)
+
+
 class Supporter:
     """Judges texts by stored facts.
 
@@ -110,15 +129,9 @@ class Supporter:
     """
 
     def __init__(self, config: AnnotateConfig, *, hidden: Collection[str] = ()) -> None:
-        strange = sorted(set(hidden) - set(config.asked))
-        if strange:
-            raise ConfigError(
-                f"no facts of source {strange[0]!r} can be hidden: it was not asked",
-                f"choose among {', '.join(config.asked)}",
-            )
+        self.hidden = hiding(config, hidden)
         self.stages: list[Stage] = [STAGES[name]() for name in config.stages]
         self.composer = Composer(config.texts)
-        self.hidden = frozenset(hidden)
 
     @classmethod
     def of(cls, folder: Path, *, hidden: Collection[str] = ()) -> Supporter:
