@@ -9,7 +9,10 @@ The scale of scores comes from all scored texts (`features`), for which no label
 
 Probabilities are those of texts like the trusted ones: draw these at random from what is scored.
 With twice as many bad ones among them as there are, P(bad) is too large everywhere, though the
-order of texts is as good.
+order of texts is as good. Of texts that were mended since, fewer are bad: `Fusion.at_share_of`.
+
+Of a trusted set with hardly any bad text nothing can be learned but that: all texts are then as
+likely bad as it says.
 
 Without a trusted set `Fusion.unsupervised` guesses (see there); what it gives is an order of texts
 rather than a probability.
@@ -17,6 +20,7 @@ rather than a probability.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -24,6 +28,8 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 from pydantic import Field, ValidationError
+from scipy.optimize import minimize_scalar
+from scipy.special import expit, logit
 from sklearn.mixture import GaussianMixture
 
 from sarknowlip.core.config import Config
@@ -63,7 +69,8 @@ class FusionReport(Config):
         labels: Trusted texts that were scored.
         bad: Bad ones among them.
         absent: Trusted texts that were not scored, and not used.
-        classifier: What was chosen, "logistic", "logistic by level" or "boosting".
+        classifier: What was chosen, "logistic", "logistic by level" or "boosting"; "constant" where
+            too few are bad.
         calibration: "platt" or "isotonic".
         auroc: Probability that a bad text has a larger P(bad) than a good one.
         auroc_low: Lower end of its 95 % bootstrap interval; tiles are drawn.
@@ -71,6 +78,8 @@ class FusionReport(Config):
         brier: Mean squared error of P(bad).
         brier_constant: The same if all texts had the share of bad ones: what must be beaten.
         calibration_error: Expected calibration error, ten bins of equal size.
+        share: Share of bad ones among the texts that probabilities are of, 0…1: the trusted ones,
+            or those of `Fusion.at_share_of`.
     """
 
     labels: int
@@ -84,6 +93,7 @@ class FusionReport(Config):
     brier: float
     brier_constant: float
     calibration_error: float
+    share: float
 
 
 class Fusion(Config):
@@ -95,6 +105,7 @@ class Fusion(Config):
         features: How scores are scaled.
         classifier: From features to a decision.
         calibrator: From a decision to a probability.
+        shift: Added to the log-odds of that probability.
         report: How well it does on the trusted set; None without one.
     """
 
@@ -103,6 +114,7 @@ class Fusion(Config):
     features: Features
     classifier: Classifier = Field()
     calibrator: Calibrator = Field()
+    shift: float = 0.0
     report: FusionReport | None = None
 
     @classmethod
@@ -114,18 +126,22 @@ class Fusion(Config):
         Args:
             table: What `TextScorer.score` returns, of all texts, those that were looked at among
                 them; tables of several models joined, if each has a column `fold`.
-            bad: By identifier of a text whether it is bad; 20 at least, better 100–400.
+            bad: By identifier of a text whether it is bad; 20 at least, better 100–400. Of fewer
+                than 3 bad ones P(bad) is (bad + 1) / (labels + 2) for all texts.
             use: Names of signals; None for all of the table.
 
         Raises:
-            ConfigError: Too few trusted texts are in the table or all are of one kind; a signal is
+            ConfigError: Too few trusted texts, or too few good ones, are in the table; a signal is
                 not in the table.
         """
         place = {text_id: row for row, text_id in enumerate(table["text_id"].to_pylist())}
         found = sorted(text_id for text_id in bad if text_id in place)
         bad_N = np.array([bad[text_id] for text_id in found], dtype=np.bool_)
-        _require(bad_N, len(bad) - len(found))
+        absent = len(bad) - len(found)
+        require_labels(bad_N, absent)
         features = Features.of(table, use)
+        if bad_N.sum() < FEWEST_OF_A_KIND:
+            return cls._constant(features, bad_N, absent)
         rows = table.take([place[text_id] for text_id in found])
         labelled = Labelled(
             features.matrix(rows),
@@ -141,7 +157,7 @@ class Fusion(Config):
             classifier=classifier,
             calibrator=calibrator,
         )
-        report = fusion._reported(labelled, held_out_probabilities(labelled), len(bad) - len(found))
+        report = fusion._reported(labelled, held_out_probabilities(labelled), absent)
         return fusion.model_copy(update={"report": report})
 
     @classmethod
@@ -151,8 +167,8 @@ class Fusion(Config):
         Scaled scores are averaged within each signal and then over signals, evidence as one of
         them. The averages are taken for a mixture of two normal distributions of one spread, good
         texts and fewer bad ones; P(bad) is the share of the worse one. If one distribution explains
-        them as well (Bayesian information criterion), or the worse one is the larger, nothing is
-        called bad.
+        them as well (Bayesian information criterion), if the two have but one mode together, as a
+        skewed distribution has, or the worse one is the larger, nothing is called bad.
 
         What is bad in most texts is not found, and good but unusual texts may be called bad:
         look at some twenty texts and use `fit`.
@@ -192,7 +208,35 @@ class Fusion(Config):
             ConfigError: The table lacks a signal.
         """
         features_NF = self.features.matrix(table, crossed=self.classifier.crossed)
-        return self.calibrator(self.classifier.decision(features_NF))
+        found_N = self.calibrator(self.classifier.decision(features_NF))
+        return found_N if self.shift == 0.0 else np.asarray(expit(logit(found_N) + self.shift))
+
+    def at_share_of(self, table: pa.Table) -> Fusion:
+        """Return the fusion for texts of which more or fewer are bad than of the trusted ones.
+
+        Bad texts are taken to score like the trusted bad ones, good ones like the good ones. Of all
+        shares of bad ones that of largest likelihood is taken, and log-odds are moved to it
+        (Saerens, Latinne and Decaestecker, "Adjusting the outputs of a classifier to new a priori
+        probabilities", Neural Computation 2002). Where all texts are equally likely bad, or there
+        was no trusted set, nothing is known of the share, and nothing moves.
+
+        Args:
+            table: Scores of the texts, trusted ones not among them; drawn as they come.
+
+        Raises:
+            ConfigError: The table lacks a signal.
+        """
+        if self.report is None or table.num_rows == 0:
+            return self
+        before = self.model_copy(update={"shift": 0.0})
+        probability_N = before.probability(table)
+        if np.ptp(probability_N) == 0.0:
+            return self
+        was = float(expit(logit(self.report.share) - self.shift))
+        share = _likeliest_share(probability_N, was)
+        report = self.report.model_copy(update={"share": share})
+        shift = float(logit(share) - logit(was))
+        return self.model_copy(update={"shift": shift, "report": report})
 
     def save(self, path: Path) -> None:
         """Write the fusion as JSON.
@@ -217,6 +261,27 @@ class Fusion(Config):
             first = error.errors()[0]
             raise ConfigError(f"{path} holds no fusion: {first['msg']}", remedy) from error
 
+    @classmethod
+    def _constant(cls, features: Features, bad_N: Bools, absent: int) -> Fusion:
+        """Return what knows but the share of bad texts: hardly any are."""
+        labels, bad = len(bad_N), int(bad_N.sum())
+        share = (bad + 1) / (labels + 2)
+        brier = brier_score(np.full(labels, share), bad_N)
+        return cls(
+            kind="trusted",
+            use=_signals(features),
+            features=features,
+            classifier=Linear(
+                crossed=False, weights=(0.0,) * len(_average(features).weights), offset=0.0
+            ),
+            calibrator=Platt(slope=0.0, offset=float(logit(share))),
+            report=FusionReport(
+                labels=labels, bad=bad, absent=absent, classifier="constant", calibration="platt",
+                auroc=0.5, auroc_low=0.0, auroc_high=1.0, brier=brier, brier_constant=brier,
+                calibration_error=abs(share - bad / labels), share=share,
+            ),
+        )  # fmt: skip
+
     def _reported(self, labelled: Labelled, held_out_N: Floats, absent: int) -> FusionReport:
         bad_N = labelled.bad_N
         low, high = auroc_interval(held_out_N, bad_N, labelled.tiles)
@@ -233,14 +298,19 @@ class Fusion(Config):
             brier=brier_score(held_out_N, bad_N),
             brier_constant=brier_score(np.full(len(bad_N), bad_N.mean()), bad_N),
             calibration_error=calibration_error(held_out_N, bad_N),
+            share=float(bad_N.mean()),
         )
 
 
-def _require(bad_N: Bools, absent: int) -> None:
+def require_labels(bad_N: Bools, absent: int = 0) -> None:
     """Refuse labels from which nothing can be learned.
 
+    Args:
+        bad_N: Whether each trusted text is bad.
+        absent: Trusted texts that were not scored.
+
     Raises:
-        ConfigError: They are too few, or of one kind.
+        ConfigError: They are too few, or too few are good.
     """
     way_out = (
         f"look at more texts ({FEWEST} at least, better 100 to 400, drawn at random from what is"
@@ -250,10 +320,10 @@ def _require(bad_N: Bools, absent: int) -> None:
         gone = f"; {absent} more are of texts that were not scored" if absent else ""
         raise ConfigError(f"{len(bad_N)} trusted texts are too few{gone}", way_out)
     bad, good = int(bad_N.sum()), int((~bad_N).sum())
-    if min(bad, good) < FEWEST_OF_A_KIND:
+    fewest = FEWEST if bad < FEWEST_OF_A_KIND else FEWEST_OF_A_KIND
+    if good < fewest:
         raise ConfigError(
-            f"of the trusted texts {bad} are bad and {good} good:"
-            f" {FEWEST_OF_A_KIND} of each are needed",
+            f"of the trusted texts {bad} are bad and {good} good: {fewest} good ones are needed",
             way_out,
         )
 
@@ -279,10 +349,43 @@ def _apart(decision_N: Floats) -> Platt:
         for count in (1, 2)
     )
     good, worse = np.argsort(two.means_[:, 0])
-    share = float(two.weights_[worse])
-    if one.bic(values_N1) <= two.bic(values_N1) or share > 0.5:
+    share, means = float(two.weights_[worse]), two.means_[:, 0]
+    apart = float((means[worse] - means[good]) / np.sqrt(two.covariances_[0, 0]))
+    one_will_do = one.bic(values_N1) <= two.bic(values_N1)
+    if one_will_do or share > 0.5 or not _two_modes(apart, share):
         return Platt(slope=0.0, offset=NEVER)
-    means = two.means_[:, 0]
     slope = float((means[worse] - means[good]) / two.covariances_[0, 0])
     middle = float(means[worse] + means[good]) / 2
     return Platt(slope=slope, offset=float(np.log(share / (1.0 - share))) - slope * middle)
+
+
+def _two_modes(apart: float, share: float) -> bool:
+    """Return whether two normal distributions of one spread have two modes together.
+
+    Holzmann and Vollmer, "A likelihood ratio test for bimodality in two-component mixtures", 2008.
+
+    Args:
+        apart: Distance of their means in standard deviations.
+        share: Of one of them, between 0 and 1.
+    """
+    half = apart / 2
+    if half <= 1.0:
+        return False
+    root = math.sqrt(half * half - 1.0)
+    return bool(abs(logit(share)) <= 2 * math.log(half - root) + 2 * half * root)
+
+
+def _likeliest_share(probability_N: Floats, was: float) -> float:
+    """Return the share of bad texts under which what they score is likeliest.
+
+    Args:
+        probability_N: P(bad) of each, if the share were `was`.
+        was: A share between 0 and 1.
+    """
+    bad_N, good_N = probability_N / was, (1.0 - probability_N) / (1.0 - was)
+    edge = 1.0 / (len(probability_N) + 2)
+
+    def unlikely(share: float) -> float:
+        return -float(np.log(share * bad_N + (1.0 - share) * good_N).mean())
+
+    return float(minimize_scalar(unlikely, bounds=(edge, 1.0 - edge), method="bounded").x)
