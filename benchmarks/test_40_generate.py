@@ -36,7 +36,7 @@ def ours() -> SarKnowLIP:
         for name, weight in model.decoder.named_parameters():
             if weight.dim() == 2:
                 weight.normal_(std=3.0 if "positions" in name else 0.25, generator=draw)
-        model.text.tokens.weight.normal_(std=2.0, generator=draw)
+        model.text.tokens.weight.normal_(std=2.0 * 192**-0.5, generator=draw)
         model.text.tokens.weight[NEVER] = 0.0
     return model
 
@@ -71,7 +71,7 @@ def peer_of(model: SarKnowLIP, config: SarKnowLIPConfig) -> PegasusForConditiona
             for name, part in zip("kv", getattr(block.cross.kv, kind).chunk(2), strict=True):
                 weights[f"{at}encoder_attn.{name}_proj.{kind}"] = part
     for kind in ("weight", "bias"):
-        weights[f"layer_norm.{kind}"] = getattr(own.norm, kind) * width**-0.5
+        weights[f"layer_norm.{kind}"] = getattr(own.norm, kind)
     weights["embed_positions.weight"] = own.positions.weight
     weights["embed_tokens.weight"] = model.text.tokens.weight
     with torch.no_grad():

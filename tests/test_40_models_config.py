@@ -79,3 +79,11 @@ def test_configuration_survives_its_file(tmp_path: Path) -> None:
 def test_sizes_that_do_not_fit_are_refused(change: dict[str, int], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         ModelSize(**SIZE.model_dump() | change)
+
+
+def test_models_from_before_the_table_of_tokens_changed_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    SarKnowLIPConfig().save_pretrained(tmp_path)
+    path.write_text(path.read_text().replace("{", '{"table_std": 0.3,', 1))
+    with pytest.raises(ConfigError, match="would be read wrongly; train the model again"):
+        SarKnowLIPConfig.from_pretrained(tmp_path)

@@ -36,7 +36,7 @@ class Toy:
         )
         self.decoder = TextDecoder(config).eval()
         self.tokens = torch.nn.Embedding(vocabulary, 24)
-        for name, weight in self.decoder.named_parameters():
+        for weight in self.decoder.parameters():
             if weight.dim() == 2:
                 torch.nn.init.normal_(weight, std=0.4)
         torch.nn.init.normal_(self.tokens.weight, std=spread * 24**-0.5)

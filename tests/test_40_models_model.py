@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 from transformers import AutoModel
 
 import sarknowlip.models.auto  # noqa: F401
 from data.bench.make import SIZE
 from sarknowlip.core.errors import ConfigError
 from sarknowlip.models.channels import CHANNELS
-from sarknowlip.models.config import SarKnowLIPConfig
+from sarknowlip.models.config import SIZES, SarKnowLIPConfig
 from sarknowlip.models.geo import GEO_FEATURES
 from sarknowlip.models.model import FIRST_BIAS, FIRST_SCALE, MAX_SCALE, SarKnowLIP
 
@@ -413,3 +414,20 @@ def test_generate_is_the_decoder_step_by_step(model: SarKnowLIP) -> None:
 def test_wrong_shapes_are_refused(model: SarKnowLIP) -> None:
     with pytest.raises(ValueError, match="the encoder takes 32 × 32"):
         model.encode_image(torch.zeros(1, 1, 64, 64), torch.ones(1, 1).long(), torch.ones(1))
+
+
+@pytest.mark.parametrize("name", ["nano", "tiny"])
+@torch.no_grad()
+def test_an_untrained_model_is_unsure_of_words_and_knows_them_apart(name: str) -> None:
+    model = SarKnowLIP.fresh(SIZES[name], vocab_size=1000, seed=0).eval()
+    ids = torch.randint(3, 1000, (4, 24), generator=torch.Generator().manual_seed(0))
+    table = model.text.tokens.weight
+    assert float(table.std()) == pytest.approx(SIZES[name].text_width ** -0.5, rel=0.02)
+    tokens = model.text_tokens(ids, torch.ones_like(ids))
+    cosines = nn.functional.cosine_similarity(tokens[:, :, None], tokens[:, None], dim=-1)
+    apart = ~torch.eye(24, dtype=torch.bool)
+    assert float(cosines[:, apart].mean()) < 0.5  # 0.63 where vectors are read as they are told
+    for image in (None, torch.randn(4, 5, SIZES[name].image_width)):
+        logits = model.caption_logits(ids, None, image)[:, :-1]
+        loss = nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
+        assert math.log(1000) < float(loss) < math.log(1000) + 0.8

@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from sarknowlip.core.errors import SarKnowlipError
+from sarknowlip.models.generate import evaluating as in_evaluation
 from sarknowlip.models.model import SarKnowLIP, without_bars
 from sarknowlip.models.processing import SarProcessor
 from sarknowlip.sar.tile import TileImage
@@ -127,15 +128,10 @@ def _weights(folder: Path) -> SarKnowLIP:
 def evaluating(model: torch.nn.Module) -> Iterator[torch.device]:
     """Switch off dropout and gradients for a while; yield the model's device.
 
-    Afterwards the model is in the mode in which it was.
+    Afterwards each of its members is in the mode in which it was.
     """
-    training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            yield next(model.parameters()).device
-    finally:
-        model.train(training)
+    with in_evaluation(model), torch.inference_mode():
+        yield next(model.parameters()).device
 
 
 def _moved(inputs: Mapping[str, torch.Tensor], device: torch.device) -> dict[str, torch.Tensor]:

@@ -41,6 +41,29 @@ class Positions(nn.Embedding):
     STD = 0.02
 
 
+class TokenTable(nn.Embedding):
+    """Vectors of tokens, read by encoder and decoder and, as the decoder's output, told.
+
+    First entries have a standard deviation of 1/√D: logits of a normed vector then have variance 1,
+    and small changes tell. What an encoder reads is larger (`read`), so that attention does not
+    drown which token it was (as in Vaswani et al. 2017, whose gain is √D).
+
+    Attributes:
+        STD: Standard deviation of what an encoder reads at first.
+    """
+
+    STD = 0.3
+
+    def read(self, ids: Tensor) -> Tensor:
+        """Return vectors of tokens for an encoder, (..., D).
+
+        Args:
+            ids: Token ids, int64 (...).
+        """
+        vectors: Tensor = self(ids) * (self.STD * self.embedding_dim**0.5)
+        return vectors
+
+
 class BlockCache:
     """Keys and values that one block keeps between calls.
 

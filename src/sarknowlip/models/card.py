@@ -25,6 +25,7 @@ class RunFacts(Config):
         annotation: Version of its texts.
         pairs: Training pairs.
         steps: Steps done.
+        origin: Name of the file or folder of first weights; None where they were random.
         attributions: Whose data it was, and under which licence.
         licence: Of the weights, an identifier that Hugging Face knows.
         results: Measured values by name.
@@ -36,6 +37,7 @@ class RunFacts(Config):
     annotation: str | None = None
     pairs: int | None = None
     steps: int | None = None
+    origin: str | None = None
     attributions: tuple[str, ...] = ()
     licence: str = "unknown"
     results: dict[str, float] = Field(default_factory=dict)
@@ -87,7 +89,7 @@ def _what(config: SarKnowLIPConfig, parameters: int) -> str:
 def _data(run: RunFacts, trained: bool) -> str:
     if not trained:
         return "## Training\n\nNothing is recorded of a training of these weights."
-    told = run.model_dump(include={"recipe", "objective", "data", "annotation", "pairs", "steps"})
+    told = run.model_dump(exclude={"attributions", "licence", "results"})
     rows = {name: str(value) for name, value in told.items() if value is not None}
     text = "## Training\n\n" + _table(rows)
     if run.attributions:

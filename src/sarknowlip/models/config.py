@@ -242,6 +242,21 @@ class SarKnowLIPConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
     text_config: dict[str, Any] | None = None
     run: dict[str, Any] | None = None
 
+    def __post_init__(self, **kwargs: Any) -> None:
+        """Take further values as `transformers` does.
+
+        Raises:
+            ConfigError: They are of a model from before 2026-11-26, which read its table of tokens
+                in another way.
+        """
+        if "table_std" in kwargs:
+            raise ConfigError(
+                "the configuration has table_std: these weights are from before 2026-11-26"
+                " and would be read wrongly",
+                "train the model again",
+            )
+        super().__post_init__(**kwargs)  # type: ignore[no-untyped-call]
+
     @classmethod
     def of(cls, size: ModelSize, vocab_size: int) -> SarKnowLIPConfig:
         """Return the configuration of a size with a vocabulary.

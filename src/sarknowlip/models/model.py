@@ -33,7 +33,7 @@ from transformers.utils.generic import ModelOutput
 
 from sarknowlip.core.files import write_bytes
 from sarknowlip.core.settings import checked
-from sarknowlip.models.block import Positions, ScaledLinear
+from sarknowlip.models.block import Positions, ScaledLinear, TokenTable
 from sarknowlip.models.card import CARD, RunFacts, model_card
 from sarknowlip.models.config import ModelSize, SarKnowLIPConfig
 from sarknowlip.models.decoder import Cache, TextDecoder
@@ -46,6 +46,8 @@ from sarknowlip.models.vit import ImageEncoder, sine_positions
 
 MAX_SCALE = 100.0
 """Largest factor on cosines, as in CLIP: keeps training stable."""
+FIRST_STD = 0.3
+"""Standard deviation of first vectors that are looked up, but for tokens and positions."""
 FIRST_SCALE = 5.0
 """Factor on cosines of an untrained model."""
 FIRST_BIAS = -10.0
@@ -384,9 +386,10 @@ class SarKnowLIP(PreTrainedModel):  # type: ignore[no-untyped-call]
             if module.bias is not None:
                 init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
-            small = isinstance(module, Positions)
-            usual = module.embedding_dim**-0.5  # logits of the decoder then begin with variance 1
-            init.normal_(module.weight, std=Positions.STD if small else usual)
+            std = Positions.STD if isinstance(module, Positions) else FIRST_STD
+            if isinstance(module, TokenTable):
+                std = module.embedding_dim**-0.5
+            init.normal_(module.weight, std=std)
         elif isinstance(module, nn.LayerNorm):
             init.ones_(module.weight)
             init.zeros_(module.bias)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
 from sarknowlip.core.errors import ConfigError
-from sarknowlip.models.block import Block, Positions
+from sarknowlip.models.block import Block, Positions, TokenTable
 from sarknowlip.models.config import SarKnowLIPConfig
 
 
@@ -34,7 +34,7 @@ class TextEncoder(nn.Module):
 
     def __init__(self, config: SarKnowLIPConfig) -> None:
         super().__init__()
-        self.tokens = nn.Embedding(config.vocab_size, config.text_width)
+        self.tokens = TokenTable(config.vocab_size, config.text_width)
         self.positions = Positions(config.text_tokens, config.text_width)
         self.blocks = nn.ModuleList(
             Block(config.text_width, config.text_heads, config.text_depth)
@@ -50,7 +50,7 @@ class TextEncoder(nn.Module):
             mask_BL: 1 for a real token, 0 for padding; at least one real token a row.
         """
         keep_BL = mask_BL.bool()
-        x_BLD = self.tokens(ids_BL) + self.positions(
+        x_BLD = self.tokens.read(ids_BL) + self.positions(
             torch.arange(ids_BL.shape[1], device=ids_BL.device)
         )
         for block in self.blocks:

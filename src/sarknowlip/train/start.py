@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from sarknowlip.core.errors import ConfigError
 from sarknowlip.infer.encoder import ModelEncoder
 from sarknowlip.models.config import ImageStyle, ModelSize, SarKnowLIPConfig
@@ -25,6 +27,7 @@ def begun(run: Path, size: ModelSize) -> tuple[SarKnowLIP, SarProcessor, str]:
     """
     encoder = ModelEncoder.load(run, device="cpu")
     model, processor = encoder.model, encoder.processor
+    nn.Module.float(model)  # weights are float32 whatever they were stored as
     wanted = _shapes(SarKnowLIPConfig.of(size, model.config.vocab_size))
     found = _shapes(model.config)
     other = [name for name in wanted if wanted[name] != found[name]]

@@ -139,8 +139,11 @@ class PairTask:
         self.steps_per_epoch = self._order(0, 0).steps_per_epoch
         require_shares(self.pairs // self.steps_per_epoch, config.accumulate, ranks.count)
         self.origin: str | None = None
+        self._attributions = attributions(root, config.data.annotation)
+        self._before = RunFacts()
         if config.start is not None:
             self.model, self.processor, self.origin = begun(Path(config.start), size)
+            self._before = RunFacts.model_validate(self.model.config.run or {})
         else:
             tokenizer = make_tokenizer(self._train.texts(), config.vocab_size, size.text_init)
             limits = ProcessorConfig(image_px=size.image_px, text_tokens=size.text_tokens)
@@ -203,7 +206,8 @@ class PairTask:
             annotation=self.config.data.annotation,
             pairs=self.pairs,
             steps=steps,
-            attributions=attributions(self.root, self.config.data.annotation),
+            origin=_named(self.config.start or self.config.init),
+            attributions=tuple(sorted({*self._attributions, *self._before.attributions})),
             results=results,
         )
         own = {
@@ -225,6 +229,14 @@ class PairTask:
         return train_loader(self._train, self.processor, shares, workers)
 
 
+def _named(start: str | None) -> str | None:
+    """Return what first weights came from, by the name of its file or folder alone."""
+    if start is None:
+        return None
+    path = Path(start).resolve()
+    return path.parent.name if path.name == "model" else path.name
+
+
 def reconstructs(config: ObjectiveConfig) -> bool:
     """Return whether an objective predicts hidden patches."""
     return config.name == "masked" or (config.name == "combined" and config.combined.masked > 0)
@@ -243,8 +255,12 @@ def attributions(root: Path, version: str | None) -> tuple[str, ...]:
         SarKnowlipError: The version's manifest is absent or damaged.
     """
     path = annotation_folder(root, version) / MANIFEST
-    told = read_json(path, "annotate the corpus again").get("attributions", {})
-    return tuple(sorted(set(told.values())))
+    remedy = "annotate the corpus again"
+    told = read_json(path, remedy)
+    notes = told.get("attributions", {}) if isinstance(told, dict) else None
+    if not isinstance(notes, dict):
+        raise CorpusError(f"{path} is no manifest of annotations", remedy)
+    return tuple(sorted({str(note) for note in notes.values()}))
 
 
 def data_identity(config: TrainConfig, root: Path) -> dict[str, str]:

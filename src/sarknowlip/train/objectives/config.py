@@ -20,9 +20,13 @@ class MatchingConfig(Config):
     Attributes:
         pool: Pairs among which hard negatives are found; null for the batch of a process. If each
             process's batch is a multiple of it, negatives don't depend on the number of processes.
+        hardness: Negatives are drawn in proportion to exp(hardness · similarity): 0 at random, 1 as
+            in ALBEF (Li et al. 2021), where they are so hard that they follow the distribution of
+            the right ones, and the head learns nothing of what the encoders know already.
     """
 
     pool: Annotated[int, Field(ge=2)] | None = None
+    hardness: Annotated[float, Field(ge=0.0)] = 0.5
 
 
 class CaptionTermConfig(Config):

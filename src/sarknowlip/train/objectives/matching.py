@@ -40,7 +40,8 @@ class Matching:
 
         def logits(part: slice) -> Tensor:
             with torch.autocast(image_BE.device.type, enabled=False):
-                return model.scale * image_BE[part].float() @ text_BE[part].float().T
+                scale = model.scale * self.config.hardness
+                return scale * image_BE[part].float() @ text_BE[part].float().T
 
         own_B = torch.arange(group_B.shape[0], device=group_B.device)
         pool = self.config.pool or group_B.shape[0]
