@@ -15,7 +15,7 @@ from data.bench.make import WORDS, make_corpus, make_model
 from sarknowlip.core.errors import SarKnowlipError
 from sarknowlip.corpus.catalog import Catalog
 from sarknowlip.infer.embed import embed_images, embed_texts, embed_tiles
-from sarknowlip.infer.encoder import ModelEncoder, model_folder
+from sarknowlip.infer.encoder import ModelEncoder, evaluating, model_folder
 
 
 @pytest.fixture(scope="module")
@@ -191,3 +191,16 @@ def test_incomplete_or_damaged_weights_are_an_error_not_random_numbers(tmp_path:
     (model / "config.json").write_text(json.dumps({"model_type": "bert"})[:-1])
     with pytest.raises(SarKnowlipError, match="cannot read the model at"):
         ModelEncoder.load(tmp_path / "run")
+
+
+def test_each_member_is_back_in_its_own_mode(encoder: ModelEncoder) -> None:
+    model = encoder.model
+    model.train()
+    model.text.eval()
+    try:
+        with evaluating(model):
+            assert not any(member.training for member in model.modules())
+        assert model.training
+        assert not model.text.training
+    finally:
+        model.eval()

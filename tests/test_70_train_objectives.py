@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from sarknowlip.core.errors import ConfigError
 from sarknowlip.data.loader import Batch
+from sarknowlip.losses.matching import pooled_negatives
 from sarknowlip.models.model import SarKnowLIP
 from sarknowlip.train.distributed import Ranks
 from sarknowlip.train.loop import _Run
@@ -475,3 +476,20 @@ def test_what_does_not_go_together(name: str, changes: dict[str, object], messag
     size = small_size(POOLED)
     with pytest.raises(ConfigError, match=message):
         OBJECTIVES[name](POOLED.model_copy(update=changes), size)
+
+
+def test_hardness_tempers_how_negatives_are_drawn() -> None:
+    found: dict[float, Tensor] = {}
+    for hardness in (0.0, 0.5, 1.0):
+        config = POOLED.model_copy(update={"matching": MatchingConfig(hardness=hardness)})
+        model, objective = small_model(config), OBJECTIVES["matching"](config, small_size(config))
+
+        def spy(logits: Callable[[slice], Tensor], group: Tensor, *rest: object) -> object:
+            found[hardness] = logits(slice(None))  # noqa: B023
+            return pooled_negatives(logits, group, *rest)
+
+        with patch("sarknowlip.train.objectives.matching.pooled_negatives", spy):
+            objective(model, small_batch(), chance())
+    assert not found[0.0].any()
+    assert found[1.0].std() > 0
+    assert torch.allclose(2 * found[0.5], found[1.0])
