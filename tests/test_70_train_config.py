@@ -32,9 +32,9 @@ def test_recipes_are_complete_and_named(name: str) -> None:
 
 def test_settings_change_what_they_name() -> None:
     tiny = RECIPES["tiny"]()
-    settings = ["optim.lr=1e-3", "data.batch=8", "device=cpu", "data.annotation=v0002", "epochs=3"]
+    settings = ["optim.lr=2e-3", "data.batch=8", "device=cpu", "data.annotation=v0002", "epochs=3"]
     changed = with_settings(tiny, settings)
-    assert changed.optim.lr == 1e-3
+    assert changed.optim.lr == 2e-3
     assert (changed.data.batch, changed.device, changed.data.annotation) == (8, "cpu", "v0002")
     assert (changed.epochs, changed.steps, changed.total_steps(7)) == (3, None, 21)
     assert changed_keys(tiny.model_dump(), changed.model_dump()) == [

@@ -16,7 +16,7 @@ def train(
     out: Annotated[Path, typer.Option(help="Run folder.")],
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value, for example optim.lr=0.001.")
+        list[str] | None, typer.Option("--set", help="key=value, for example optim.lr=0.0005.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -5,7 +5,7 @@ learned token instead: how likely a text is unconditionally, so that a caption c
 the image adds. The output table is the text encoder's table of tokens (Press and Wolf 2017), whose
 first entries are of size 1/√D: an untrained decoder is unsure of everything, and small changes of
 the table tell. Entries of size 1 and logits divided by √D, as in T5, give the same first logits but
-learn far slower with Adam, whose changes have one size (docs/train.md).
+learn far slower with Adam, whose changes have one size (dev/LOG.md, 2026-11-26).
 
 Shapes: B batch, L tokens of this call, T tokens of all calls, D width, K tokens of the image, M
 their width, V vocabulary.
