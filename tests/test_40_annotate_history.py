@@ -22,6 +22,7 @@ from sarknowlip.annotate.store import (
     TEXTS,
     WEIGHTS,
     annotation_folder,
+    read_changes,
     read_texts,
     read_weights,
     versions,
@@ -115,6 +116,45 @@ def test_reasons_are_known_over_several_steps(corpus: Path, grown) -> None:
     rows = {row.old: row for row in diff(corpus, "v0002", "v0004").rows}
     assert (rows[first.text].how, rows[first.text].reason) == ("removed", "still bad")
     assert {row.reason for row in rows.values()} == {"still bad", "to drop", "to weight"}
+
+
+def test_words_written_in_one_step_and_weighted_in_the_next(corpus: Path, grown) -> None:
+    """The old text still pairs up with the new one, and counts as rewritten."""
+    before = texts_of(corpus, "v0002")
+    first = before[next(iter(grown[1]))]
+    change = next(
+        c for c in read_changes(annotation_folder(corpus, "v0003")) if c.text_id == first.id
+    )
+    new = texts_of(corpus, "v0003")[change.new_text_id or ""]
+    low = decide(new, "weight", weight=0.25)
+    revise(corpus, "v0003", {new.id: low}, about={"made_by": "scio", "round": 2})
+    found = diff(corpus, "v0002", "v0004")
+    assert found.hows == {"changed": 1, "removed": 1, "weighted": 1}
+    assert found.actions == {"drop": 1, "rewrite": 1, "weight": 1}
+    row = next(row for row in found.rows if row.how == "changed")
+    assert (row.old, row.new, row.weight) == (first.text, new.text, 0.25)
+    assert row.reason == "to rewrite; then to weight"
+
+
+def test_a_few_rows_are_told_and_all_are_counted(grown) -> None:
+    root, _ = grown
+    whole = diff(root, "v0002", "v0003")
+    for most in (0, 2, 99):
+        part = diff(root, "v0002", "v0003", most=most)
+        assert part.rows == whole.rows[:most]
+        assert part == whole.model_copy(update={"rows": part.rows})
+
+
+def test_what_was_done_before_going_back_is_found_with_its_reasons(corpus: Path, grown) -> None:
+    third = texts_of(corpus, "v0002")[list(grown[1])[2]]
+    chosen = {third.id: decide(third, "weight", weight=0.5)}
+    about = {"made_by": "scio", "round": 1}
+    first = revise(corpus, "v0002", chosen, about=about)
+    rollback(corpus, "v0001")
+    assert rollback(corpus, first.version) == "v0006"
+    again = revise(corpus, "v0002", chosen, about=about)
+    assert (again.version, again.fresh) == (first.version, False) == ("v0004", False)
+    assert list(read_changes(annotation_folder(corpus, again.version)))
 
 
 def test_going_back_makes_a_new_version_and_deletes_nothing(corpus: Path) -> None:

@@ -16,12 +16,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from sarknowlip.annotate.claim import Claim, Text
+from sarknowlip.annotate.compose import Composer, TextConfig
 from sarknowlip.annotate.corrupt.config import CorruptConfig
 from sarknowlip.annotate.corrupt.run import corrupt
 from sarknowlip.annotate.lookup import stored
+from sarknowlip.annotate.mend import Mender
 from sarknowlip.annotate.revise import Decision, RevisionReport, revise
 from sarknowlip.annotate.store import (
     CHANGES,
+    EVIDENCE,
     MANIFEST,
     WEIGHTS,
     annotation_folder,
@@ -33,6 +36,7 @@ from sarknowlip.annotate.store import (
     weights_table,
 )
 from sarknowlip.annotate.support import Supporter
+from sarknowlip.annotate.tile import recipe_of
 from sarknowlip.annotate.verify import verify
 from sarknowlip.core.errors import ConfigError, CorpusError
 from sarknowlip.core.files import read_json
@@ -162,7 +166,7 @@ def sources_of_new_texts(root: Path, report: RevisionReport) -> set[str]:
     """Return the sources of the facts that the texts rest on which a revision wrote."""
     after, folder = made(root, report), annotation_folder(root, report.version)
     new = {change.new_text_id for change in read_changes(folder)} - {None}
-    facts = {fact.id: fact.source for fact in read_evidence(folder / "evidence.parquet")}
+    facts = {fact.id: fact.source for fact in read_evidence(folder / EVIDENCE)}
     claims = {claim.id: claim for claim in read_claims(folder)}
     told = {key for text_id in new for key in after[text_id].claim_ids}
     return {facts[key] for claim in told for key in claims[claim].evidence_ids}
@@ -289,6 +293,29 @@ def test_a_replacement_must_hold(corpus: Path, of_train: list[Text]) -> None:
     assert wrong.id not in after
 
 
+def test_a_replacement_says_something_new_and_sure(told: Path) -> None:
+    """It holds in the place of another text only if no text beside it tells the same."""
+    folder = annotation_folder(told)
+    recipe = recipe_of(folder)
+    tile = Catalog(told).identifiers()[0]
+    held = stored(folder, [tile])[tile]
+    sentences = [text for text in held.texts if text.level == "sentence"]
+    claims = {claim.id: claim for claim in held.claims}
+    old, other = sentences[:2]
+    wordy = recipe.texts.model_dump() | {"levels": ("sentence",), "wordings": 3}
+    renderings = Composer(TextConfig(**wordy)).texts([claims[other.claim_ids[0]]], held.evidence)
+    new = next(text for text in renderings if text.text != other.text)
+    draft = Mender(recipe).draft(tile, held)
+    assert (draft.replace(old, new, ()) or "").startswith("the tile tells it already: ")
+    assert draft.texts[old.id] == old
+    draft.drop(other)
+    doubtful = Mender(recipe.model_copy(update={"least": 1.0})).draft(tile, held)
+    doubtful.drop(other)
+    assert (doubtful.replace(old, new, ()) or "").startswith("it is not sure: ")
+    assert draft.replace(old, new, ()) is None
+    assert draft.texts[old.id] == new
+
+
 def test_a_tile_keeps_a_sentence(corpus: Path, of_train: list[Text]) -> None:
     tile = of_train[0].tile_id
     own = [text for text in of_train if text.tile_id == tile]
@@ -310,10 +337,31 @@ def test_a_paragraph_that_evidence_would_compose_again_is_kept(
     old = {text.id for text in read_texts(annotation_folder(corpus, "v0001"))}
     own = [text for text in of_train if text.level == "paragraph" and text.id in old]
     report = revise(corpus, "v0002", {t.id: decide(t, "rewrite") for t in own}, about=ABOUT)
-    after = made(corpus, report)
-    assert all(text.id in after for text in own)
+    assert (report.version, report.parent) == ("v0002", "v0002")
+    assert [path.name for path in versions(corpus)] == ["v0001", "v0002"]
     assert report.fell == {"rewrite → keep": len(own)}
     assert report.actions == {}
+
+
+def test_decisions_that_change_nothing_make_no_version(corpus: Path, of_train: list[Text]) -> None:
+    one, two = of_train[:2]
+    low = {one.id: decide(one, "weight", weight=0.5)}
+    revise(corpus, "v0002", low, about=ABOUT)
+    before = content(annotation_folder(corpus))
+    again = low | {two.id: decide(two, "weight", weight=1.0)}
+
+    def accept(folder: Path) -> bool:
+        raise AssertionError(f"{folder} is nothing to accept")
+
+    report = revise(corpus, "v0003", again, about=ABOUT | {"round": 2}, accept=accept)
+    assert (report.version, report.parent, report.fresh) == ("v0003", "v0003", False)
+    assert (report.actions, report.fell) == ({}, {})
+    assert content(annotation_folder(corpus)) == before
+    assert [path.name for path in versions(corpus)] == ["v0001", "v0002", "v0003"]
+    assert not list((corpus / ANNOTATIONS).glob(".partial*"))
+    back = {one.id: decide(one, "weight", weight=1.0)}
+    assert revise(corpus, "v0003", back, about=ABOUT).actions == {"weight": 1}
+    assert read_weights(annotation_folder(corpus)) == {}
 
 
 def test_the_same_decisions_make_no_second_version(corpus: Path, of_train: list[Text]) -> None:

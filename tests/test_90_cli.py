@@ -54,8 +54,8 @@ SURFACE = {
     "scio diff": {"corpus", "before", "after", "--shown", "--json"},
     "scio rollback": {"corpus", "version", "--json"},
     "scio corrupt": {
-        "corpus", "--ledger", "--version", "--share", "--kind", "--level", "--seed", "--workers",
-        "--json",
+        "corpus", "--ledger", "--version", "--share", "--kind", "--level", "--split", "--seed",
+        "--workers", "--json",
     },
     "bench run": {
         "task", "--data", "--model", "--out", "--annotations", "--baseline", "--batch-size",

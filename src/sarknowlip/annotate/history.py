@@ -72,8 +72,9 @@ class VersionDiff(Config):
         second: Name of the other.
         same: Texts that both have with equal weight.
         hows: Texts that differ, by how.
-        actions: The same by what was done to them, where `changes.parquet` knows.
-        rows: Text by text, tiles in the order of the catalog.
+        actions: The same by what was done to them, where `changes.parquet` knows; a text that was
+            rewritten and whose new words were weighted later counts as rewritten.
+        rows: Text by text, tiles in the order of the catalog; the first ones, if not all are asked.
     """
 
     first: str
@@ -98,7 +99,7 @@ class _Side(NamedTuple):
         return self.weights.get(text.id, 1.0)
 
 
-def diff(root: Path, first: str, second: str) -> VersionDiff:
+def diff(root: Path, first: str, second: str, *, most: int | None = None) -> VersionDiff:
     """Return what differs between two versions of a corpus's annotations.
 
     Texts pair up by `changes.parquet` where the second version was revised from the first, by
@@ -108,6 +109,7 @@ def diff(root: Path, first: str, second: str) -> VersionDiff:
         root: Corpus folder.
         first: Name of a version, "v0001".
         second: Name of another.
+        most: Rows that are returned; None: all. What is counted is all in any case.
 
     Raises:
         CorpusError: Corpus or a version is absent or damaged.
@@ -116,6 +118,7 @@ def diff(root: Path, first: str, second: str) -> VersionDiff:
     known = _changes_between(root, first, second)
     names = Catalog(root).identifiers()
     rows, same = list[TextChange](), 0
+    hows: Counter[str] = Counter()
     actions: Counter[str] = Counter()
     for _, start, stop in chunks_of(len(names), CHUNK):
         held = [
@@ -129,11 +132,13 @@ def diff(root: Path, first: str, second: str) -> VersionDiff:
                 if row is None:
                     same += 1
                     continue
-                rows.append(row)
+                hows[row.how] += 1
+                if most is None or len(rows) < most:
+                    rows.append(row)
                 actions.update([] if change is None else [change.action])
     return VersionDiff(
         first=first, second=second, same=same, rows=tuple(rows),
-        hows=dict(sorted(Counter(row.how for row in rows).items())),
+        hows=dict(sorted(hows.items())),
         actions=dict(sorted(actions.items())),
     )  # fmt: skip
 
@@ -190,10 +195,21 @@ def _changes_between(root: Path, first: str, second: str) -> dict[str, Change]:
     for name in reversed(line[:-1]):
         for change in read_changes(root / ANNOTATIONS / name):
             start = origin.get(change.text_id, change.text_id)
-            found[start] = change.model_copy(update={"text_id": start})
+            found[start] = _then(found.get(start), change)
             if change.new_text_id is not None:
                 origin[change.new_text_id] = start
     return found
+
+
+def _then(before: Change | None, after: Change) -> Change:
+    """Return two changes of one text, one after the other, as one of the text at first."""
+    if before is None:
+        return after
+    update: dict[str, Any] = {"text_id": before.text_id}
+    if after.action == "weight" and before.new_text_id is not None:
+        reason = f"{before.reason}; then {after.reason}"
+        update |= {"action": before.action, "new_text_id": before.new_text_id, "reason": reason}
+    return after.model_copy(update=update)
 
 
 def _paired(

@@ -91,6 +91,9 @@ class Draft:
     def replace(self, text: Text, new: Text, claims: Sequence[Claim]) -> str | None:
         """Put a text in the place of another, that rests on these claims or those of the tile.
 
+        They must follow from the facts, be sure enough to be made, and, paragraphs apart, be told
+        by no other text of that level.
+
         Returns:
             Why it may not stand there, None if it was put.
         """
@@ -101,9 +104,10 @@ class Draft:
             return "it is of another tile or level"
         if len(told) < len(known):
             return "a claim that it rests on is not there"
+        others = set() if new.level == "paragraph" else self._told_beside(text)
         for claim in told.values():
-            if not claim.intact or claim.id not in self._true:
-                return f"it does not follow from evidence: {content_of(claim)}"
+            if (fault := self._fault(claim, others)) is not None:
+                return fault
         if self._repeats(new, text):
             return "the tile has a text with these words"
         fault = self._mender.composer(new.level).fault(new, self._holding(told), self._facts)
@@ -169,6 +173,15 @@ class Draft:
         """Return the tile's claims that follow, and those told: what verification will know."""
         return {key: claim for key, claim in self.claims.items() if key in self._true} | dict(told)
 
+    def _fault(self, claim: Claim, others: Collection[str]) -> str | None:
+        """Return why a replacement may not tell a claim; `others`: what texts beside it tell."""
+        content = content_of(claim)
+        if not claim.intact or claim.id not in self._true:
+            return f"it does not follow from evidence: {content}"
+        if not self._mender.is_sure(claim):
+            return f"it is not sure: {content}"
+        return f"the tile tells it already: {content}" if content in others else None
+
     def _repeats(self, new: Text, text: Text) -> bool:
         """Return whether another text of the tile has the same words, or boxes, at that level."""
         others = (other for key, other in self.texts.items() if key != text.id)
@@ -182,19 +195,23 @@ class Draft:
             for other in others
         )
 
+    def _told_beside(self, text: Text) -> set[str]:
+        """Return what other texts of a text's level tell (`content_of`)."""
+        return {
+            content_of(self.claims[key])
+            for place, other in self.texts.items()
+            if other is not None and other.level == text.level and place != text.id
+            for key in other.claim_ids
+            if key in self.claims
+        }
+
     def _offers(self, text: Text, *, widely: bool) -> Iterator[list[Claim]]:
         """Yield claims to be rendered instead of a text, the best first."""
         if text.level == "paragraph":
             left = {key for key in self.claims if key in self._true}
             yield [claim for claim in self._following.claims if claim.id in left]
             return
-        told = {
-            content_of(self.claims[key])
-            for other in self.left
-            if other.level == text.level and other.id != text.id
-            for key in other.claim_ids
-            if key in self.claims
-        }
+        told = self._told_beside(text)
         old = self.claims.get(text.claim_ids[0])
         open_to = [
             claim

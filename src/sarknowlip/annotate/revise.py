@@ -5,7 +5,7 @@ verification, or dropped. What can't be replaced is rewritten, and what can't be
 dropped; the reason is told for each in `changes.parquet`. Texts are never said twice of a tile, and
 one that evidence has something to say of keeps a sentence. Tiles of the splits val and test stay as
 they are, and so do the rows of tiles without a change. The version appears whole; the same parent,
-decisions and notes give no second one.
+decisions and notes give no second one, and decisions that change no text give none.
 
 Facts of some sources may be hidden, to see what a loop does with incomplete evidence: then nothing
 is written of what follows from them alone, and claims that rest on them go where a tile changes and
@@ -146,7 +146,8 @@ def revise(
         progress: Called with tiles done, tiles in all, and the last one's name.
 
     Returns:
-        What was done; None if the version was not accepted.
+        What was done; None if the version was not accepted. If every text stays as it was, no
+        version is written, and that of the report is the parent.
 
     Raises:
         ConfigError: A decision is about a text that the version does not have, or one of the
@@ -167,7 +168,7 @@ def revise(
         _require(catalog, folder, decisions)
         work = _Revision(catalog, folder, decisions, hidden)
         if all(decision.action == "keep" for decision in decisions.values()):
-            return _unchanged(folder)
+            return _unchanged(folder, work)
         try:
             with appearing(target) as partial:
                 return _written(
@@ -182,10 +183,16 @@ def revise(
                 )
         except _NotAcceptedError:
             return None
+        except _NothingChangedError:
+            return _unchanged(folder, work)
 
 
 class _NotAcceptedError(Exception):
     """A version in the making is not wanted."""
+
+
+class _NothingChangedError(Exception):
+    """A version in the making is its parent again."""
 
 
 def _written(
@@ -210,10 +217,16 @@ def _written(
         about: What the manifest tells beside.
         accept: See `revise`.
         progress: See `revise`.
+
+    Raises:
+        _NothingChangedError: Every text would stay as it was.
+        _NotAcceptedError: The version is not wanted.
     """
     manifest = read_manifest(parent)
     shutil.copyfile(parent / EVIDENCE, partial / EVIDENCE)
     counts = work.write(partial, progress)
+    if not work.changes:
+        raise _NothingChangedError
     if accept is not None and not accept(partial):
         raise _NotAcceptedError
     report = RevisionReport(
@@ -226,10 +239,11 @@ def _written(
     return report
 
 
-def _unchanged(folder: Path) -> RevisionReport:
+def _unchanged(folder: Path, work: _Revision) -> RevisionReport:
     """Return the report of a revision that changes nothing: the version is its parent."""
+    fell = dict(sorted(work.fell.items()))
     return RevisionReport(
-        version=folder.name, parent=folder.name, actions={}, fell={}, fresh=False,
+        version=folder.name, parent=folder.name, actions={}, fell=fell, fresh=False,
         texts=pq.read_metadata(folder / TEXTS).num_rows,
         claims=pq.read_metadata(folder / CLAIMS).num_rows,
     )  # fmt: skip

@@ -132,8 +132,11 @@ def is_undamaged(folder: Path, manifest: Mapping[str, Any]) -> bool:
 
 
 def version_of(root: Path, key: str) -> Path | None:
-    """Return the newest undamaged version that has a key, None if there is none."""
-    for folder in reversed(versions(root)):
+    """Return the oldest undamaged version that has a key, None if there is none.
+
+    Going back (`annotate.history`) makes newer ones, which lack what the version changed.
+    """
+    for folder in versions(root):
         manifest = read_manifest(folder)
         if manifest["key"] == key and is_undamaged(folder, manifest):
             return folder

@@ -91,9 +91,8 @@ def diff(
     """Tell what differs between two versions of the texts, and why."""
     from sarknowlip.annotate.history import diff as differences
 
-    found = differences(corpus, before, after)
-    told = found.model_dump(mode="json")
-    emit({**told, "rows": told["rows"][:shown]}, as_json, f"{before} → {after}")
+    found = differences(corpus, before, after, most=shown)
+    emit(found.model_dump(mode="json"), as_json, f"{before} → {after}")
 
 
 @app.command()
@@ -116,6 +115,9 @@ def corrupt(
     share: Annotated[float, typer.Option(help="Share of texts.", min=0.0, max=1.0)] = 0.3,
     kind: Annotated[list[str] | None, typer.Option(help="Errors; all kinds.")] = None,
     level: Annotated[list[str] | None, typer.Option(help="Forms of text; all.")] = None,
+    split: Annotated[
+        list[str] | None, typer.Option(help="Parts of the corpus; train and val.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed.", min=0)] = 0,
     workers: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
     as_json: Json = False,
@@ -128,6 +130,7 @@ def corrupt(
     values: dict[str, Any] = {"share": share, "seed": seed}
     values |= {"kinds": kind} if kind else {}
     values |= {"levels": level} if level else {}
+    values |= {"splits": split} if split else {}
     config = checked(CorruptConfig, values, "option", "see `sarknowlip scio corrupt --help`")
     with bar("tiles", quiet=as_json) as progress:
         found = plant(corpus, config, ledger, version=version, workers=workers, progress=progress)
