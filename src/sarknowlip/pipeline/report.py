@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -11,10 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from jinja2 import Environment, PackageLoader, select_autoescape
-from markupsafe import Markup
 
-from sarknowlip.core.files import write_bytes
 from sarknowlip.corpus.catalog import Catalog
 from sarknowlip.corpus.record import TileRecord
 from sarknowlip.corpus.stats import CorpusStats
@@ -25,6 +21,7 @@ from sarknowlip.pipeline.figures import (
     tile_picture,
     world_map,
 )
+from sarknowlip.pipeline.page import data_uri, write_page
 
 SCENES = 8
 """Scenes whose pictures are shown."""
@@ -90,13 +87,9 @@ def write_report(path: Path, findings: Findings) -> None:
     scenes: dict[str, list[TileRecord]] = defaultdict(list)
     for record in records:
         scenes[record.scene].append(record)
-    environment = Environment(
-        loader=PackageLoader("sarknowlip.pipeline", "."),
-        autoescape=select_autoescape(default=True, default_for_string=True),
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    html = environment.get_template("report.html.j2").render(
+    write_page(
+        path,
+        "report.html.j2",
         findings=findings,
         colours=SPLIT_COLOURS,
         world=data_uri(world_map(records), "image/svg+xml"),
@@ -107,7 +100,6 @@ def write_report(path: Path, findings: Findings) -> None:
         samples=_samples(catalog, records, findings.annotations),
         curve=data_uri(loss_curve(findings.log), "image/svg+xml") if findings.log else None,
     )
-    write_bytes(path, html.encode())
 
 
 def _samples(
@@ -175,8 +167,3 @@ def _spread_by_water(records: Sequence[TileRecord], evidence: Path) -> list[Tile
     if count == 1:
         return list(ordered)
     return [ordered[round(i * (len(ordered) - 1) / (count - 1))] for i in range(count)]
-
-
-def data_uri(content: bytes, kind: str) -> Markup:
-    """Return content as a URI for a picture's source; `kind` is its media type."""
-    return Markup(f"data:{kind};base64,{base64.b64encode(content).decode()}")

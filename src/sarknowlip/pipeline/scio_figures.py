@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -71,11 +72,11 @@ def actions_chart(rounds: Sequence[Round], actions: Sequence[str]) -> bytes:
     return svg(figure)
 
 
-def probability_chart(chances: Mapping[int, Sequence[float]]) -> bytes:
+def probability_chart(chances: Mapping[int, npt.NDArray[np.float64]]) -> bytes:
     """Return how many texts are how likely bad, a line a round; counts on a logarithmic scale.
 
     Args:
-        chances: By number of the round, of each text, 0…1.
+        chances: By number of the round, of each text (N,), 0…1.
     """
     figure = Figure(figsize=(4.4, 2.6))
     axes = figure.add_subplot()
