@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from sarknowlip.train.checkpoint import remove_unfinished
 
 CONFIG, LOG, REPORT = "config.json", "log.jsonl", "report.json"
 MODEL, CHECKPOINTS, LOCK, BOARD = "model", "checkpoints", ".lock", "tensorboard"
+PATHS = ("config.start",)
+"""Settings of a run that tell where something lies; `task.data_identity` has its content."""
 
 
 class TrainReport(Config):
@@ -52,18 +54,47 @@ class TrainReport(Config):
     origin: str | None = None
 
 
-def refuse_other_content(out: Path) -> None:
+def refuse_other_content(out: Path, about: str = CONFIG, what: str = "run") -> None:
     """Keep a run from being mixed with files that are not its own.
+
+    Args:
+        out: Its folder.
+        about: Name of the file that tells whose folder it is.
+        what: What it holds, for people.
 
     Raises:
         ConfigError: The folder holds files and no run.
     """
-    if (out / CONFIG).is_file() or not out.is_dir():
+    if (out / about).is_file() or not out.is_dir():
         return
     others = [path.name for path in out.iterdir() if not path.name.startswith((LOCK, TEMPORARY))]
     if others:
         raise ConfigError(
-            f"{out} holds {sorted(others)[0]} and no run", "choose a new or an empty folder"
+            f"{out} holds {sorted(others)[0]} and no {what}", "choose a new or an empty folder"
+        )
+
+
+def refuse_another(
+    path: Path, identity: Mapping[str, Any], what: str = "run", *, paths: Collection[str] = PATHS
+) -> None:
+    """Keep a run from going on with other settings or data.
+
+    Args:
+        path: File that tells whose folder it is.
+        identity: Of the run that is asked for.
+        what: What the folder holds, for people.
+        paths: Dotted names of settings that tell where something lies; its content is part of the
+            identity under another name, so that a folder may be moved.
+
+    Raises:
+        ConfigError: It is another run.
+    """
+    changed = changed_keys(read_json(path, "choose a new folder"), identity)
+    changed = [name for name in changed if name not in paths]
+    if changed:
+        raise ConfigError(
+            f"{path.parent} holds a {what} that differs in {', '.join(changed)}",
+            f"choose a new folder or repeat that {what}'s settings and data",
         )
 
 
@@ -80,12 +111,7 @@ def known_run(identity: dict[str, Any], out: Path, resume: bool) -> TrainReport 
     """
     if not (out / CONFIG).is_file():
         return None
-    changed = changed_keys(read_json(out / CONFIG, "choose a new folder"), identity)
-    if changed:
-        raise ConfigError(
-            f"{out} holds a run that differs in {', '.join(changed)}",
-            "choose a new folder or repeat that run's settings and data",
-        )
+    refuse_another(out / CONFIG, identity)
     if (out / REPORT).is_file():
         return TrainReport.model_validate(read_json(out / REPORT, "choose a new folder"))
     if not resume:

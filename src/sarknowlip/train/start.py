@@ -8,10 +8,12 @@ from typing import Any
 from torch import nn
 
 from sarknowlip.core.errors import ConfigError
-from sarknowlip.infer.encoder import ModelEncoder
+from sarknowlip.core.files import read_json
+from sarknowlip.infer.encoder import ModelEncoder, model_folder
 from sarknowlip.models.config import ImageStyle, ModelSize, SarKnowLIPConfig
 from sarknowlip.models.model import SarKnowLIP
 from sarknowlip.models.processing import SarProcessor
+from sarknowlip.train.config import TrainConfig
 
 
 def begun(run: Path, size: ModelSize) -> tuple[SarKnowLIP, SarProcessor, str]:
@@ -39,6 +41,24 @@ def begun(run: Path, size: ModelSize) -> tuple[SarKnowLIP, SarProcessor, str]:
         )
     origin = f"weights, processor and tokenizer are those of {run}"
     return model, processor, origin
+
+
+def going_on(config: TrainConfig, run: Path) -> TrainConfig:
+    """Return a run that goes on from a model which the same run gave, wherever that one began.
+
+    A public image encoder, where there was one, is in that model already, and so is its style.
+
+    Args:
+        config: Of the run.
+        run: Run or model folder of the model.
+
+    Raises:
+        SarKnowlipError: No model is there, or it cannot be read.
+    """
+    about = read_json(model_folder(run) / "config.json", "train it again")
+    style = ImageStyle.model_validate(about.get("image_style") or {})
+    size = config.model.model_copy(update={"image_style": style})
+    return config.model_copy(update={"start": str(run), "init": None, "model": size})
 
 
 def _shapes(config: SarKnowLIPConfig) -> dict[str, Any]:

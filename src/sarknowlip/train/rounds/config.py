@@ -23,7 +23,8 @@ class DecideConfig(Config):
     Attributes:
         weigh: A text is drawn less often, with weight 1 − P(bad).
         change: It is rewritten, replaced or dropped.
-        most: Largest share of the scored texts that a round may change; the likeliest first.
+        most: Largest share of the judged texts that a round may change; the likeliest first.
+            Texts that were not judged and tell the same claims change with them, beyond it.
     """
 
     weigh: Share = 0.25
@@ -57,12 +58,14 @@ class ScioConfig(Config):
     Attributes:
         recipe: Name of the recipe it came from.
         train: Training of a fold in the first round, and of the model at the end; `data.annotation`
-            is the version that the loop starts from, null for the newest.
+            is the version that the loop starts from, null for the newest. `start` and `data.fold`
+            are the loop's own to set; `init` counts for the first round and the end.
         later_steps: Steps of a fold in each later round, where it goes on from its weights.
         final_steps: Steps of the model at the end, from random weights; null: as `train`.
         folds: Parts of the training split; a text is scored by the model that saw the other parts.
         rounds: Most rounds.
-        minutes: No further round starts after this time, minutes of this process; null: no limit.
+        minutes: No further round starts after this time, minutes, of all processes that worked on
+            finished rounds; null: no limit.
         score: What judges texts, and how.
         levels: Forms of text that are judged; others change where they tell a claim that was found
             bad.
@@ -71,7 +74,7 @@ class ScioConfig(Config):
         decide: When something is done to a text.
         floor: What a round may not fall below.
         gain: Least rise of mean recall on the validation split, 0…1, for which another round is
-            worth while.
+            worth while. Models of later rounds have trained longer, which raises it too.
     """
 
     recipe: str
@@ -88,18 +91,24 @@ class ScioConfig(Config):
     floor: FloorConfig = FloorConfig()
     gain: float = 0.0
 
-    def of_fold(self, number: int, fold: int, version: str, start: str | None) -> TrainConfig:
-        """Return the training of a fold.
+    @model_validator(mode="after")
+    def _free(self) -> ScioConfig:
+        for name, value in (("start", self.train.start), ("data.fold", self.train.data.fold)):
+            if value is not None:
+                raise ValueError(f"train.{name}: {value} is for the loop to set; leave it null")
+        return self
+
+    def of_fold(self, number: int, fold: int, version: str) -> TrainConfig:
+        """Return the training of a fold, as if it began anew.
 
         Args:
             number: Of the round, from 1.
             fold: From 0.
             version: Of the texts.
-            start: Model folder of the same fold in the round before; None in the first.
         """
         left_out = FoldConfig(folds=self.folds, leave_out=fold, seed=self.train.seed)
         data = self.train.data.model_copy(update={"annotation": version, "fold": left_out})
-        update: dict[str, object] = {"data": data, "start": start}
+        update: dict[str, object] = {"data": data}
         if number > 1:
             update |= {"steps": self.later_steps, "epochs": None}
         return self.train.model_copy(update=update)

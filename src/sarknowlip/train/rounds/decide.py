@@ -7,17 +7,18 @@ worst one, if that is worse than itself.
 Above `DecideConfig.change` a text is replaced by one that the model tells and the evidence bears
 out, if evidence derives nothing of the kind that the text states; otherwise it is rewritten from
 evidence, which drops what nothing can take the place of. Between `weigh` and `change` it is drawn
-less often. Below, it is kept.
+less often. Below, it is kept, and one that counted for less counts in full again.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from sarknowlip.annotate.claim import Claim, Text
 from sarknowlip.annotate.revise import Decision
@@ -25,6 +26,34 @@ from sarknowlip.train.rounds.config import DecideConfig
 
 EDGE = 1e-4
 """Probabilities are kept this far from 0 and 1 where their log-odds are averaged."""
+STEP = 0.05
+"""A text that counts for less goes on with its weight where the new one differs by less."""
+
+
+class Known(Mapping[str, float]):
+    """The values of one row of columns, those that are known; it holds none of its own.
+
+    Args:
+        columns: Numbers (N,) by name.
+        row: Which.
+    """
+
+    __slots__ = ("_columns", "_row")
+
+    def __init__(self, columns: Mapping[str, npt.NDArray[np.float64]], row: int) -> None:
+        self._columns, self._row = columns, row
+
+    def __getitem__(self, name: str) -> float:
+        value = float(self._columns[name][self._row])
+        if not math.isfinite(value):
+            raise KeyError(name)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return (n for n, v in self._columns.items() if math.isfinite(v[self._row]))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 @dataclass(frozen=True)
@@ -92,8 +121,9 @@ def decisions(
     scores: Sequence[float],
     candidates: Mapping[str, Candidate],
     config: DecideConfig,
+    weights: Mapping[str, float] | None = None,
 ) -> dict[str, Decision]:
-    """Return what is done to texts, by identifier; those that are kept are left out.
+    """Return what is done to texts, by identifier; those that stay as they are are left out.
 
     Args:
         judged: Texts of one version.
@@ -101,12 +131,12 @@ def decisions(
         candidates: What may take a text's place where evidence derives nothing of its kind, by
             identifier of the text.
         config: Where the limits are.
+        weights: How much texts count now, by identifier, those that count for less than 1.
     """
     order = sorted(range(len(judged)), key=lambda i: (-scores[i], judged[i].text.id))
     most = math.floor(config.most * len(judged))
     changed = [i for i in order if scores[i] >= config.change][:most]
     rest = set(order) - set(changed)
-    weighed = [i for i in order if i in rest and scores[i] >= config.weigh]
     found = {}
     for i in changed:
         one = judged[i]
@@ -118,9 +148,15 @@ def decisions(
             replacement=None if other is None else other.text,
             replacement_claims=() if other is None else (other.claim,),
         )
-    for i in weighed:
-        weight = round(max(1.0 - scores[i], EDGE), 4)
-        found[judged[i].text.id] = _decision(judged[i], scores[i], action="weight", weight=weight)
+    for i in (i for i in order if i in rest):
+        key, light = judged[i].text.id, scores[i] >= config.weigh
+        now = (weights or {}).get(key, 1.0)
+        weight = round(max(1.0 - scores[i], EDGE), 4) if light else 1.0
+        small = STEP if light and now < 1.0 else 0.0
+        if weight == now or abs(weight - now) < small:
+            continue
+        reason = {} if light else {"reason": "nothing speaks against it any more"}
+        found[key] = _decision(judged[i], scores[i], action="weight", weight=weight, **reason)
     return found
 
 

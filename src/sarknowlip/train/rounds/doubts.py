@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,19 +13,19 @@ SUPPORT = "evidence.support"
 Floats = npt.NDArray[np.float64]
 
 
-def doubts(features: dict[str, Floats], levels: Sequence[str]) -> list[str]:
+def doubts(features: dict[str, Floats], groups: Sequence[str]) -> list[str]:
     """Return for each text what speaks most against it.
 
     Evidence that contradicts it comes first. Else it is the score that is farthest below the mean
-    of texts of the same level, in their standard deviations.
+    of texts of the same group, in their standard deviations. Equal words are one string.
 
     Args:
         features: Scores (N,) by name, larger is better, NaN where unknown.
-        levels: Form of each text.
+        groups: Of texts that may be compared: of one form, scored by one model.
     """
-    count = len(levels)
+    count = len(groups)
     names = [name for name in sorted(features) if not name.startswith("evidence.")]
-    kinds = np.unique(np.asarray(levels), return_inverse=True)[1]
+    kinds = np.unique(np.asarray(groups), return_inverse=True)[1]
     apart_NF = np.full((count, len(names)), np.inf)
     for place, name in enumerate(names):
         for kind in range(int(kinds.max(initial=-1)) + 1):
@@ -39,7 +40,8 @@ def doubts(features: dict[str, Floats], levels: Sequence[str]) -> list[str]:
         least = int(apart_NF[row].argmin()) if names else 0
         value = apart_NF[row, least] if names else np.inf
         if value < 0:
-            found.append(f"{names[least]} is {-value:.1f} standard deviations below the mean")
+            said = f"{names[least]} is {-value:.1f} standard deviations below the mean"
+            found.append(sys.intern(said))
         else:
             found.append("")
     return found

@@ -53,8 +53,8 @@ def folds_of(catalog: Catalog, config: ScioConfig) -> list[Fold]:
     return [Fold(number, tuple(part)) for number, part in enumerate(parts)]
 
 
-def judged_texts(folder: Path, config: ScioConfig, tiles: Collection[str]) -> list[Text]:
-    """Return the texts of a version that the loop judges, in file order.
+def judged_texts(folder: Path, config: ScioConfig, tiles: Collection[str]) -> Iterator[Text]:
+    """Yield the texts of a version that the loop judges, in file order.
 
     Args:
         folder: The version.
@@ -64,9 +64,9 @@ def judged_texts(folder: Path, config: ScioConfig, tiles: Collection[str]) -> li
     Raises:
         CorpusError: The version is damaged.
     """
-    return [
+    return (
         text for text in read_texts(folder) if text.level in config.levels and text.tile_id in tiles
-    ]
+    )
 
 
 class FoldScorer:

@@ -12,33 +12,44 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from sarknowlip import __version__
 from sarknowlip.annotate.claim import Text
-from sarknowlip.annotate.lookup import stored
 from sarknowlip.annotate.revise import Decision, revise
-from sarknowlip.annotate.store import annotation_folder, read_changes, read_texts
-from sarknowlip.annotate.support import Following, Supporter
-from sarknowlip.core.config import Config, changed_keys
+from sarknowlip.annotate.store import (
+    Change,
+    annotation_folder,
+    read_changes,
+    read_texts,
+    read_weights,
+)
+from sarknowlip.annotate.support import Supporter
+from sarknowlip.core.config import Config
 from sarknowlip.core.errors import ConfigError
-from sarknowlip.core.files import TEMPORARY, exclusive, read_json, write_json
-from sarknowlip.core.hashing import file_sha256
+from sarknowlip.core.files import exclusive, read_json, remove_partials, write_json
 from sarknowlip.core.progress import Progress
 from sarknowlip.corpus.catalog import Catalog
+from sarknowlip.train.folder import MODEL, refuse_other_content
 from sarknowlip.train.loop import train
-from sarknowlip.train.rounds.candidates import borne_out
+from sarknowlip.train.rounds.begun import begun
+from sarknowlip.train.rounds.candidates import candidates
 from sarknowlip.train.rounds.config import ScioConfig
-from sarknowlip.train.rounds.decide import Candidate, Judged, decisions, final_scores, followers
+from sarknowlip.train.rounds.decide import (
+    Candidate,
+    Judged,
+    Known,
+    decisions,
+    final_scores,
+    followers,
+)
 from sarknowlip.train.rounds.diversity import Diversity, fallen, text_diversity
 from sarknowlip.train.rounds.doubts import doubts
-from sarknowlip.train.rounds.folds import FOLD, FoldScorer, folds_of, judged_texts
-from sarknowlip.train.rounds.fusion import Fusion, FusionReport
+from sarknowlip.train.rounds.folds import FOLD, SCORES, FoldScorer, folds_of, judged_texts
+from sarknowlip.train.rounds.fusion import Fusion, FusionReport, require_labels
 from sarknowlip.train.rounds.record import (
     JUDGED,
     ROUND,
@@ -47,17 +58,15 @@ from sarknowlip.train.rounds.record import (
     rounds_of,
     write_judged,
 )
-from sarknowlip.train.rounds.regenerate import sentences_of
-from sarknowlip.train.rounds.scorer import ABOUT
+from sarknowlip.train.rounds.scorer import ABOUT, forget_models
+from sarknowlip.train.rounds.signals import SIGNALS
 from sarknowlip.train.rounds.trusted import read_trusted
 from sarknowlip.train.rounds.validation import Validation, validate
-from sarknowlip.train.task import data_identity, with_annotation
+from sarknowlip.train.start import going_on
 
 LOOP, LOCK, FINAL, REPORT, FUSION = "loop.json", ".lock", "final", "report.json", "fusion.json"
-RETRIES = 4
-"""Times that the changes of a round are halved before it changes nothing, to keep the floor."""
-CHUNK = 256
-"""Tiles whose facts are in memory at once."""
+TRIES = 4
+"""Times that a round tries to keep the floor, each with half the changes of the one before."""
 
 Tell = Callable[[str], None]
 
@@ -70,7 +79,8 @@ class ScioReport(Config):
         rounds: Rounds done.
         started: Version of the texts that the first round read.
         ended: Version that the model at the end learned from.
-        changed: Texts by what was done to them, over all rounds; kept ones are left out.
+        changed: Texts by what was done to them, over the rounds whose texts were taken; kept ones
+            are left out.
         recall: Mean recall on validation tiles, by round; None without any.
         stop: Why the loop ended.
         model: Folder of the model's training.
@@ -109,7 +119,8 @@ def scio(
 
     Raises:
         ConfigError: The folder holds something else, another loop, or an unfinished one and
-            `resume` is false; a fold without tiles; an unusable trusted set.
+            `resume` is false; a fold without tiles, an unknown signal or hidden source, or an
+            unusable trusted set, before anything is trained or written.
         CorpusError: The corpus is damaged or has too few pairs.
         DivergedError: A loss is no longer a number.
         StorageError: The disk is full or not writable.
@@ -117,12 +128,22 @@ def scio(
         KeyboardInterrupt: Interrupted; what is finished is kept.
     """
     with contextlib.ExitStack() as held:
-        _refuse_other_content(out)
+        refuse_other_content(out, LOOP, "loop")
         held.enter_context(exclusive(out / LOCK))
-        fixed = _begun(config, data, out, resume)
+        remove_partials(out)
+        there = (out / LOOP).is_file()
+        fixed, identity = begun(config, data, out / LOOP)
         if (out / REPORT).is_file():
-            return ScioReport.model_validate(read_json(out / REPORT, "choose a new folder"))
-        return _Loop(fixed, data, out, progress, tell or _silent).run()
+            known = ScioReport.model_validate(read_json(out / REPORT, "choose a new folder"))
+            return known.model_copy(update={"model": str(out / FINAL)})  # it may have been moved
+        if there and not resume:
+            raise ConfigError(
+                f"{out} holds an unfinished loop", "add --resume or choose a new folder"
+            )
+        loop = _Loop(fixed, data, out, progress, tell or _silent)
+        if not there:
+            write_json(out / LOOP, identity)
+        return loop.run()
 
 
 class _Loop:
@@ -134,6 +155,9 @@ class _Loop:
         out: Folder of the loop.
         progress: Called within stages.
         tell: Called after them.
+
+    Raises:
+        ConfigError: What is configured cannot be done.
     """
 
     def __init__(
@@ -147,14 +171,20 @@ class _Loop:
         self.first = annotation_folder(data, config.train.data.annotation).name
         self.trusted = {} if config.trusted is None else read_trusted(Path(config.trusted))
         self.begun = time.monotonic()
-        texts = judged_texts(annotation_folder(data, self.first), config, self.tiles)
-        self.looked_at = [text for text in texts if text.id in self.trusted]
-        if self.trusted and not self.looked_at:
+        for name in config.score.signals:
+            SIGNALS[name]
+        Supporter.of(annotation_folder(data, self.first), hidden=config.score.hidden)
+        self.looked_at = [text for text in self._texts(self.first) if text.id in self.trusted]
+        if not self.trusted:
+            return
+        if not self.looked_at:
             raise ConfigError(
                 f"none of the {len(self.trusted)} texts of {config.trusted} is one that the loop"
                 f" judges in {self.first}",
                 "give identifiers of this version, of training tiles and of the levels judged",
             )
+        labels = np.array([self.trusted[text.id] for text in self.looked_at])
+        require_labels(labels, len(self.trusted) - len(labels))
 
     def run(self) -> ScioReport:
         """Do what is left to do."""
@@ -171,56 +201,77 @@ class _Loop:
         folder = round_folder(self.out, number)
         scorer = self._trained(number, version)
         validation = validate(self.data, version, scorer.encoders)
-        texts = judged_texts(annotation_folder(self.data, version), self.config, self.tiles)
-        before = _with_rank(text_diversity(texts), validation)
-        fell = fallen(before, done[0].before, self.config.floor) if done else None
-        judged, found = self._judged(scorer, texts, version, folder)
+        before = _with_rank(text_diversity(self._texts(version)), validation)
+        lost = self._lost(done, before, validation)
+        judged, found = self._judged(scorer, number, version)
         scores = final_scores(judged, self.trusted)
-        wanted = {} if fell else self._decided(judged, scores, scorer, version)
+        wanted = {} if lost else self._decided(judged, scores, scorer, version)
         self.tell(f"round {number}: {len(judged)} texts judged, {len(wanted)} are to change")
-        revised, after, kept = self._revised(
-            wanted, version, number, done[0].before if done else before
-        )
-        stop = f"{fell}, so that the version before is taken" if fell else None
-        if wanted and revised is None:
-            stop = "no change would keep the floor of diversity"
-        write_judged(folder / JUDGED, judged, scores, kept)
-        actions, followed = self._actions(revised, judged)
+        first = done[0].before if done else before
+        revised, after, refused = self._revised(wanted, version, number, first)
+        changes = self._changes(revised)
+        write_judged(folder / JUDGED, judged, scores, changes)
+        ids = {one.text.id for one in judged}
+        actions = Counter(change.action for key, change in changes.items() if key in ids)
+        followed = len(changes) - actions.total()
+        actions["keep"] = len(judged) - actions.total()
+        seconds = time.monotonic() - start
+        stop = lost or ("no change would keep the floor of diversity" if refused else None)
         one = Round(
             number=number,
             version=version,
             revised=revised,
             judged=len(judged),
-            actions=actions,
+            actions={str(name): count for name, count in sorted(actions.items())},
             followed=followed,
             fusion=found,
             validation=validation,
             before=before,
             after=after,
-            best=done[-1].version if fell else (revised or version),
-            stop=stop or self._stop(done, number, revised, validation),
-            seconds=round(time.monotonic() - start, 3),
+            best=done[-1].version if lost else (revised or version),
+            stop=stop or self._stop(done, number, revised, validation, seconds),
+            seconds=round(seconds, 3),
         )
         write_json(folder / ROUND, one.model_dump(mode="json"))
+        forget_models(self.out / SCORES)
         self.tell(_line(one))
+
+    def _lost(self, done: Sequence[Round], before: Diversity, now: Validation | None) -> str | None:
+        """Return why the version before is better than the one that this round reads."""
+        if not done:
+            return None
+        back = "so that the version before is taken"
+        fell = fallen(before, done[0].before, self.config.floor)
+        if fell is not None:
+            return f"{fell}, {back}"
+        gain = _gain(done, now)
+        if gain is not None and gain < min(0.0, self.config.gain):
+            return f"mean recall on validation tiles fell by {-gain:.4f}, {back}"
+        return None
+
+    def _texts(self, version: str) -> Iterator[Text]:
+        """Yield the texts of a version that are judged."""
+        return judged_texts(annotation_folder(self.data, version), self.config, self.tiles)
 
     def _trained(self, number: int, version: str) -> FoldScorer:
         """Return the scorer of a round, its models trained."""
         runs = []
         for fold in self.folds:
             run = round_folder(self.out, number) / f"fold-{fold.number}"
-            before = round_folder(self.out, number - 1) / f"fold-{fold.number}" / "model"
-            start = str(before) if number > 1 else None
-            config = self.config.of_fold(number, fold.number, version, start)
+            config = self.config.of_fold(number, fold.number, version)
+            if number > 1:
+                before = round_folder(self.out, number - 1) / f"fold-{fold.number}" / MODEL
+                config = going_on(config, before)
             report = train(config, self.data, run, resume=True, progress=self._within(run))
             self.tell(f"round {number}, fold {fold.number}: loss {report.loss:.4f}")
             runs.append(run)
         return FoldScorer(self.catalog, self.out, self.config, self.folds, runs)
 
     def _judged(
-        self, scorer: FoldScorer, texts: Sequence[Text], version: str, folder: Path
+        self, scorer: FoldScorer, number: int, version: str
     ) -> tuple[list[Judged], FusionReport | None]:
         """Return what is thought of texts, and what the fusion found of itself."""
+        texts = list(self._texts(version))
         table = scorer.score(texts, annotation_folder(self.data, version), self.progress)
         # what a person looked at is scored as it was then, though it may have changed since
         there = {text.id for text in texts}
@@ -228,20 +279,25 @@ class _Loop:
         looked_at = annotation_folder(self.data, self.first)
         whole = pa.concat_tables([table, scorer.score(gone, looked_at, self.progress)])
         fusion = Fusion.fit(whole, self.trusted) if self.trusted else Fusion.unsupervised(whole)
-        fusion.save(folder / FUSION)
+        if number > 1:  # of what was mended since the trusted set was drawn, less is bad
+            known = pa.array(list(self.trusted), pa.string())
+            new = pa.compute.invert(pa.compute.is_in(table["text_id"], value_set=known))
+            fusion = fusion.at_share_of(table.filter(new))
+        fusion.save(round_folder(self.out, number) / FUSION)
         chances = fusion.probability(table)
         features = {
             name: np.asarray(table[name].to_numpy(), dtype=np.float64)
             for name in table.column_names
             if name not in (*ABOUT, FOLD)
         }
-        why = doubts(features, table["level"].to_pylist())
+        groups = zip(table[FOLD].to_pylist(), table["level"].to_pylist(), strict=True)
+        why = doubts(features, [f"{fold} {level}" for fold, level in groups])
         by_id = {text.id: text for text in texts}
         judged = [
             Judged(
                 by_id[key],
                 float(chances[row]),
-                {n: float(v[row]) for n, v in features.items() if np.isfinite(v[row])},
+                Known(features, row),
                 why[row],
             )
             for row, key in enumerate(table["text_id"].to_pylist())
@@ -256,47 +312,27 @@ class _Loop:
             for one, score in zip(judged, scores, strict=True)
             if score >= self.config.decide.change and one.text.level == "sentence"
         ]
-        others = self._candidates(bad, scorer, version)
-        done = decisions(judged, scores, others, self.config.decide)
+        folder = annotation_folder(self.data, version)
+        others: dict[str, Candidate] = {}
+        if bad and "regeneration" in self.config.score.signals:
+            told = scorer.captions(sorted({text.tile_id for text in bad}), folder)
+            others = candidates(bad, told, folder, hidden=self.config.score.hidden)
+        done = decisions(judged, scores, others, self.config.decide, read_weights(folder))
         silent = (
             text
-            for text in read_texts(annotation_folder(self.data, version))
+            for text in read_texts(folder)
             if text.level not in self.config.levels and text.tile_id in self.tiles
         )
         return done | followers(silent, judged, done)
 
-    def _candidates(
-        self, bad: Sequence[Text], scorer: FoldScorer, version: str
-    ) -> dict[str, Candidate]:
-        """Return what may take the place of texts whose kind of statement nothing derives."""
-        if not bad or "regeneration" not in self.config.score.signals:
-            return {}
-        folder = annotation_folder(self.data, version)
-        supporter = Supporter.of(folder, hidden=self.config.score.hidden)
-        tiles = sorted({text.tile_id for text in bad})
-        told = scorer.captions(tiles, folder)
-        found: dict[str, Candidate] = {}
-        for start in range(0, len(tiles), CHUNK):
-            for tile_id, held in stored(folder, tiles[start : start + CHUNK]).items():
-                facts = [fact for fact in held.evidence if fact.source not in supporter.hidden]
-                following = Following(supporter.stages, tile_id, facts).claims
-                kinds = {claim.predicate for claim in following}
-                stated = {claim.id: claim.predicate for claim in held.claims}
-                own = [t for t in bad if t.tile_id == tile_id]
-                lost = [t for t in own if not {stated.get(c, "") for c in t.claim_ids} & kinds]
-                if not lost:
-                    continue
-                said = {text.text for text in held.texts}
-                sentences = [part for caption in told[tile_id] for part in sentences_of(caption)]
-                fresh = [part for part in sentences if part not in said]
-                free = borne_out(fresh, following, facts, supporter.composer)
-                found |= {text.id: one for text, one in zip(lost, free, strict=False)}
-        return found
-
     def _revised(
         self, wanted: Mapping[str, Decision], version: str, number: int, first: Diversity
-    ) -> tuple[str | None, Diversity | None, Mapping[str, Decision]]:
-        """Write the next version; of too uniform a one with fewer changes, the likeliest first."""
+    ) -> tuple[str | None, Diversity | None, bool]:
+        """Write the next version; of too uniform a one with fewer changes, the likeliest first.
+
+        Returns:
+            Its name and how varied it is, None if there is none; whether that is for the floor.
+        """
         about = {"made_by": "scio", "round": number, "scio": self.config.digest()}
 
         def accept(folder: Path) -> bool:
@@ -304,41 +340,40 @@ class _Loop:
             return fallen(text_diversity(texts), first, self.config.floor) is None
 
         order = sorted(wanted, key=lambda key: (-wanted[key].score, key))
-        for halved in range(RETRIES if wanted else 0):
+        hidden = self.config.score.hidden
+        for halved in range(TRIES if wanted else 0):
             chosen = {key: wanted[key] for key in order[: max(1, len(order) >> halved)]}
-            report = revise(self.data, version, chosen, about=about, accept=accept)
+            report = revise(self.data, version, chosen, about=about, accept=accept, hidden=hidden)
             if report is not None and report.version != version:
-                folder = annotation_folder(self.data, report.version)
-                texts = judged_texts(folder, self.config, self.tiles)
-                return report.version, text_diversity(texts), chosen
-        return None, None, {}
+                return report.version, text_diversity(self._texts(report.version)), False
+            if report is not None:  # nothing could be carried out
+                return None, None, False
+        return None, None, bool(wanted)
 
-    def _actions(self, revised: str | None, judged: Sequence[Judged]) -> tuple[dict[str, int], int]:
-        """Return judged texts by what was done to them, and how many others changed with them."""
-        changes = []
-        if revised is not None:
-            changes = list(read_changes(annotation_folder(self.data, revised)))
-        ids = {one.text.id for one in judged}
-        counts = Counter(change.action for change in changes if change.text_id in ids)
-        counts["keep"] = len(judged) - counts.total()
-        return {str(k): n for k, n in sorted(counts.items())}, sum(
-            change.text_id not in ids for change in changes
-        )
+    def _changes(self, revised: str | None) -> dict[str, Change]:
+        """Return what became of the texts that a version was made of, those kept left out."""
+        if revised is None:
+            return {}
+        changes = read_changes(annotation_folder(self.data, revised))
+        return {change.text_id: change for change in changes}
 
     def _stop(
-        self, done: Sequence[Round], number: int, revised: str | None, now: Validation | None
+        self,
+        done: Sequence[Round],
+        number: int,
+        revised: str | None,
+        now: Validation | None,
+        seconds: float,
     ) -> str | None:
         """Return why no further round follows, None if one does."""
         if revised is None:
             return "nothing is to change"
         if number == self.config.rounds:
             return f"{number} rounds are done"
-        before = done[-1].validation if done else None
-        if now is not None and before is not None:
-            gain = now.recall - before.recall
-            if gain < self.config.gain:
-                return f"mean recall on validation tiles rose by {gain:.4f}, less than wanted"
-        minutes = (time.monotonic() - self.begun) / 60
+        gain = _gain(done, now)
+        if gain is not None and gain < self.config.gain:
+            return f"mean recall on validation tiles rose by {gain:.4f}, less than wanted"
+        minutes = (seconds + sum(one.seconds for one in done)) / 60
         if self.config.minutes is not None and minutes >= self.config.minutes:
             return f"{minutes:.0f} minutes are spent"
         return None
@@ -352,6 +387,8 @@ class _Loop:
         train(config, self.data, run, resume=True, progress=self._within(run), tell=self.tell)
         changed: Counter[str] = Counter()
         for one in done:
+            if one.version == ended:  # what this round wrote, and later ones, is not taken
+                break
             changed.update({name: n for name, n in one.actions.items() if name != "keep"})
         report = ScioReport(
             recipe=self.config.recipe,
@@ -375,58 +412,10 @@ class _Loop:
         return lambda done, total, what: progress(done, total, f"{name} {what}")
 
 
-def _begun(asked: ScioConfig, data: Path, out: Path, resume: bool) -> ScioConfig:
-    """Return the configuration of the loop in a folder, which is begun if it is empty.
-
-    Where no version of the texts is asked for it is the newest when the loop began: the loop itself
-    writes newer ones.
-    """
-    known: dict[str, Any] | None = None
-    first = asked.train.data.annotation
-    if (out / LOOP).is_file():
-        known = read_json(out / LOOP, "choose a new folder")
-        first = first or known["config"]["train"]["data"]["annotation"]
-    texts = asked.train.data.model_copy(update={"annotation": first})
-    train_config = asked.train.model_copy(update={"data": texts})
-    config = asked.model_copy(update={"train": with_annotation(train_config, data)})
-    identity = {
-        "config": config.model_dump(mode="json"),
-        "data": data_identity(config.train, data),
-        "trusted_sha256": None if config.trusted is None else _digest(Path(config.trusted)),
-        "sarknowlip": __version__,
-    }
-    if known is None:
-        write_json(out / LOOP, identity)
-        return config
-    changed = changed_keys(known, identity)
-    if changed:
-        raise ConfigError(
-            f"{out} holds a loop that differs in {', '.join(changed)}",
-            "choose a new folder or repeat that loop's settings and data",
-        )
-    if not resume and not (out / REPORT).is_file():
-        raise ConfigError(f"{out} holds an unfinished loop", "add --resume or choose a new folder")
-    return config
-
-
-def _digest(path: Path) -> str:
-    try:
-        return file_sha256(path)
-    except OSError as error:
-        raise ConfigError(
-            f"cannot read the trusted set {path}: {error.strerror}", "check the path"
-        ) from error
-
-
-def _refuse_other_content(out: Path) -> None:
-    """Keep a loop from being mixed with files that are not its own."""
-    if (out / LOOP).is_file() or not out.is_dir():
-        return
-    others = [path.name for path in out.iterdir() if not path.name.startswith((LOCK, TEMPORARY))]
-    if others:
-        raise ConfigError(
-            f"{out} holds {sorted(others)[0]} and no loop", "choose a new or an empty folder"
-        )
+def _gain(done: Sequence[Round], now: Validation | None) -> float | None:
+    """Return by how much recall rose since the round before, None where it was not measured."""
+    before = done[-1].validation if done else None
+    return None if now is None or before is None else now.recall - before.recall
 
 
 def _with_rank(texts: Diversity, held_out: Validation | None) -> Diversity:

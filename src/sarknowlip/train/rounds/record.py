@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from sarknowlip.annotate.revise import Decision
+from sarknowlip.annotate.store import Change
 from sarknowlip.core.config import Config
 from sarknowlip.core.errors import SarKnowlipError
 from sarknowlip.core.files import read_json, replacing
@@ -24,6 +25,8 @@ from sarknowlip.train.rounds.validation import Validation
 
 ROUNDS, ROUND, JUDGED = "rounds", "round.json", "judged.parquet"
 REMEDY = "delete it and run the loop again"
+PART = 65_536
+"""Rows that are written together."""
 
 JUDGED_SCHEMA = pa.schema(
     [
@@ -103,34 +106,35 @@ def rounds_of(out: Path) -> list[tuple[Path, Round]]:
 
 
 def write_judged(
-    path: Path, judged: Sequence[Judged], scores: Sequence[float], done: Mapping[str, Decision]
+    path: Path, judged: Sequence[Judged], scores: Sequence[float], done: Mapping[str, Change]
 ) -> None:
-    """Write what was found of texts, and what was done.
+    """Write what was found of texts, and what was done, a part at a time.
 
     Args:
         path: File.
         judged: Texts and signals.
         scores: How likely each is bad with all that is known.
-        done: Decisions by identifier of the text; others were kept.
+        done: What became of texts that changed, by identifier; others were kept.
 
     Raises:
         StorageError: It cannot be written.
     """
-    rows = []
-    for one, score in zip(judged, scores, strict=True):
-        decision = done.get(one.text.id)
-        rows.append(
-            {
-                "text_id": one.text.id,
-                "tile_id": one.text.tile_id,
-                "level": one.text.level,
-                "text": one.text.text,
-                "bad": one.bad,
-                "score": score,
-                "action": "keep" if decision is None else decision.action,
-                "reason": "" if decision is None else decision.reason,
-                "signals": json.dumps(dict(one.signals), sort_keys=True),
-            }
-        )
-    with replacing(path) as partial:
-        pq.write_table(pa.Table.from_pylist(rows, schema=JUDGED_SCHEMA), partial)
+    with replacing(path) as partial, pq.ParquetWriter(partial, JUDGED_SCHEMA) as writer:
+        for start in range(0, len(judged), PART):
+            part = zip(judged[start : start + PART], scores[start : start + PART], strict=True)
+            rows = [_row(one, score, done.get(one.text.id)) for one, score in part]
+            writer.write_table(pa.Table.from_pylist(rows, schema=JUDGED_SCHEMA))
+
+
+def _row(one: Judged, score: float, change: Change | None) -> dict[str, Any]:
+    return {
+        "text_id": one.text.id,
+        "tile_id": one.text.tile_id,
+        "level": one.text.level,
+        "text": one.text.text,
+        "bad": one.bad,
+        "score": score,
+        "action": "keep" if change is None else change.action,
+        "reason": "" if change is None else change.reason,
+        "signals": json.dumps(dict(one.signals), sort_keys=True),
+    }

@@ -25,6 +25,7 @@ from sarknowlip.models.generate import Generation, generate
 from sarknowlip.train.rounds.images import CHUNK, Places
 from sarknowlip.train.rounds.signals.signal import View
 
+CAPTIONS = "captions"
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 """Between two sentences; not between "3." and "5 km"."""
 
@@ -40,7 +41,7 @@ class Regenerator:
         self._view = view
         config = view.config
         self.key = digest([view.images.key, config.beginnings, config.new_tokens])
-        self._folder = view.folder / "captions" / self.key
+        self._folder = view.folder / CAPTIONS / self.key
         self._known: dict[int, list[list[str]]] = {}
 
     def captions(

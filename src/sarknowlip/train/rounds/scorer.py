@@ -7,6 +7,7 @@ change of a few texts only these are scored, and the table equals that of scorin
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +17,7 @@ from pydantic import Field
 
 from sarknowlip.annotate.claim import Text
 from sarknowlip.core.config import Config
+from sarknowlip.core.errors import StorageError
 from sarknowlip.core.files import exclusive, remove_partials
 from sarknowlip.core.hashing import digest
 from sarknowlip.core.progress import Progress
@@ -23,12 +25,14 @@ from sarknowlip.corpus.catalog import Catalog
 from sarknowlip.corpus.record import TileRecord
 from sarknowlip.models.model import SarKnowLIP
 from sarknowlip.models.processing import SarProcessor
+from sarknowlip.train.rounds.features import SAME_FOR_ALL
 from sarknowlip.train.rounds.images import TileTokens
-from sarknowlip.train.rounds.regenerate import Regenerator
+from sarknowlip.train.rounds.regenerate import CAPTIONS, Regenerator
 from sarknowlip.train.rounds.scores import ScoreCache
 from sarknowlip.train.rounds.signals import SIGNALS
 from sarknowlip.train.rounds.signals.signal import Signal, SignalConfig, View
 
+TOKENS, SCORES = "tokens", "scores"
 VERSION = 1
 """Of what signals compute; a change makes all scores anew."""
 _FIELDS = {"text_id": "id", "tile_id": "tile_id", "level": "level", "dimension": "dimension"}
@@ -82,7 +86,7 @@ class TextScorer:
     ) -> None:
         self.config = config or ScoreConfig()
         self._folder = folder
-        images = TileTokens(model, processor, catalog, records, folder=folder / "tokens")
+        images = TileTokens(model, processor, catalog, records, folder=folder / TOKENS)
         self.view = View(
             model, processor, images, folder, self.config.how, annotation, self.config.hidden
         )
@@ -148,11 +152,40 @@ class TextScorer:
 
     def _cache(self, name: str, signal: Signal) -> ScoreCache:
         key = digest([VERSION, name, list(signal.columns), signal.key()])
-        return ScoreCache(self._folder / "scores" / f"{name}-{key}", signal.columns)
+        return ScoreCache(self._folder / SCORES / f"{name}-{key}", signal.columns)
 
     def _schema(self) -> pa.Schema:
         about = [(name, pa.string()) for name in ABOUT]
         return pa.schema([*about, *((name, pa.float64()) for name in self.columns)])
+
+
+def forget_models(folder: Path) -> None:
+    """Delete what models of earlier rounds made of tiles and texts; what evidence says stays.
+
+    A model that trained on has other weights, so that nothing of it is asked for again.
+
+    Args:
+        folder: That of `TextScorer`.
+
+    Raises:
+        SarKnowlipError: Another process is scoring there.
+        StorageError: It cannot be deleted.
+    """
+    if not folder.is_dir():
+        return
+    with exclusive(folder / ".lock"):
+        gone = [folder / TOKENS, folder / CAPTIONS]
+        for path in (folder / SCORES).glob("*"):
+            if path.name.rpartition("-")[0] not in SAME_FOR_ALL:
+                gone.append(path)
+        try:
+            for path in gone:
+                if path.is_dir():
+                    shutil.rmtree(path)
+        except OSError as error:
+            raise StorageError(
+                f"cannot delete {path}: {error}", "delete it, then run again"
+            ) from error
 
 
 def _parts(texts: Sequence[Text], size: int) -> Iterator[Sequence[Text]]:
