@@ -212,6 +212,7 @@ def test_info_lists_what_there_is() -> None:
         (["scio", "nano", "--data", "in", "--out", "l", "--set", "a=1"], "unknown setting 'a'"),
         (["scio", "report", "in", "--data", "absent"], "in holds no finished round"),
         (["scio", "corrupt", "absent", "--ledger", "l", "--kind", "x"], "option kinds.0: "),
+        (["scio", "corrupt", "absent", "--ledger", "l", "--split", "x"], "option splits.0: "),
         (["bench", "run", "chess", "--data", "absent", "--out", "b"], "unknown task 'chess'"),
         (["quickstart", "--input", "absent", "--out", "q"], "no such input: absent"),
         (["quickstart", "--out", "file/q"], "cannot write file/q"),
