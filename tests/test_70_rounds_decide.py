@@ -17,6 +17,7 @@ from sarknowlip.train.rounds.config import DecideConfig
 from sarknowlip.train.rounds.decide import (
     Candidate,
     Judged,
+    Known,
     claim_scores,
     decisions,
     final_scores,
@@ -88,9 +89,34 @@ def test_changes_are_the_likeliest_and_bounded(
     weighed = [d for d in found.values() if d.action == "weight"]
     assert len(changed) <= most * len(texts)
     assert all(score >= round(config.change, 5) - 1e-5 for score in changed)
-    assert all(chance < config.weigh for chance in others)
+    assert all(chance < config.weigh or round(1 - chance, 4) == 1 for chance in others)
     assert not changed or all(min(changed) >= d.score for d in weighed)
     assert all(0 < d.weight <= 1 for d in weighed)
+
+
+def test_weights_recover_and_settle() -> None:
+    config = DecideConfig(weigh=0.25, change=0.5)
+    texts = [judged(words, bad) for words, bad in (("a", 0.3), ("b", 0.1), ("c", 0.1), ("d", 0.9))]
+    keys = [one.text.id for one in texts]
+
+    def weights(**now: float) -> dict[str, float]:
+        known = {keys["abcd".index(name)]: weight for name, weight in now.items()}
+        found = decisions(texts, [one.bad for one in texts], {}, config, known)
+        return {texts[keys.index(k)].text.text: d.weight for k, d in found.items()
+                if d.action == "weight"}  # fmt: skip
+
+    assert weights() == {"a": 0.7}
+    assert weights(b=0.6) == {"a": 0.7, "b": 1.0}, "nothing speaks against it any more"
+    assert weights(a=0.7) == weights(a=0.73) == weights(a=0.67) == {}
+    assert weights(a=0.6, d=0.6) == {"a": 0.7}
+
+
+def test_known_values_of_a_row_are_a_mapping() -> None:
+    columns = {"a": np.array([1.0, np.nan]), "b": np.array([2.0, 3.0])}
+    assert dict(Known(columns, 0)) == {"a": 1.0, "b": 2.0}
+    assert dict(Known(columns, 1)) == {"b": 3.0}
+    assert len(Known(columns, 1)) == 1
+    assert "a" not in Known(columns, 1)
 
 
 def test_texts_that_were_not_judged_follow_their_claims() -> None:
@@ -123,6 +149,9 @@ def test_evidence_comes_first_among_doubts() -> None:
     found = doubts(features, ["sentence"] * 4)
     assert found[1] == "it does not follow from evidence"
     assert found[0] == ""  # above the mean of all that is known of it
+    # texts of another group, judged by another model, are no measure
+    shifted = {"matching.logit": np.array([5.0, 5.1, -5.0, -5.1])}
+    assert doubts(shifted, ["0 tag", "0 tag", "1 tag", "1 tag"])[2] == ""
     # of level tag there is one text: nothing to compare it with
     assert doubts(features, ["sentence", "sentence", "tag", "sentence"])[2] == ""
     assert doubts({"matching.logit": np.array([-3.0, 1.0, 1.0, 1.0])}, ["tag"] * 4) == [

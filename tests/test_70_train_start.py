@@ -15,10 +15,12 @@ from data.runs.small import SIZE, config, curve
 from sarknowlip.core.errors import ConfigError, SarKnowlipError
 from sarknowlip.corpus.catalog import Catalog
 from sarknowlip.data.folds import FoldConfig, fold_of
+from sarknowlip.models.config import ImageStyle
 from sarknowlip.train.config import DataConfig, with_settings
 from sarknowlip.train.loop import train
 from sarknowlip.train.objectives.config import ObjectiveConfig
 from sarknowlip.train.optim import OptimConfig
+from sarknowlip.train.start import going_on
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +86,29 @@ def test_the_model_s_content_is_part_of_the_run(corpus: Path, first: Path, tmp_p
     about.write_text(json.dumps(json.loads(about.read_text()) | {"run": None}))
     with pytest.raises(ConfigError, match=r"differs in data\.start_sha256"):
         train(begun, corpus, out)
+
+
+def test_a_run_may_be_moved_with_the_model_that_it_began_from(
+    corpus: Path, first: Path, tmp_path: Path
+) -> None:
+    start = tmp_path / "start"
+    shutil.copytree(first, start)
+    report = train(config(start=str(start), steps=1), corpus, tmp_path / "run")
+    moved = start.rename(tmp_path / "elsewhere")
+    (tmp_path / "run").rename(tmp_path / "again")
+    assert train(config(start=str(moved), steps=1), corpus, tmp_path / "again") == report
+    with pytest.raises(ConfigError, match=r"differs in data\.start_sha256"):
+        train(config(steps=1), corpus, tmp_path / "again")
+
+
+def test_a_run_that_goes_on_has_the_style_of_its_first_model(corpus: Path, tmp_path: Path) -> None:
+    styled = SIZE.model_copy(update={"image_style": ImageStyle(activation="quick_gelu")})
+    train(config(steps=1, model=styled), corpus, tmp_path / "first")
+    # a public encoder brought the style: the configuration does not tell it
+    later = going_on(config(steps=1, init="public"), tmp_path / "first")
+    assert (later.init, later.start) == (None, str(tmp_path / "first"))
+    assert later.model == styled
+    assert train(later, corpus, tmp_path / "later").steps == 1
 
 
 def test_what_does_not_fit_leaves_no_run(corpus: Path, first: Path, tmp_path: Path) -> None:
