@@ -171,7 +171,7 @@ def test_a_text_is_scored_by_a_model_that_never_saw_its_tile(
 
 
 def weights_of(model: SarKnowLIP) -> str:
-    return str(sum(float(weight.double().abs().sum()) for weight in model.parameters()))
+    return str(sum(float(weight.detach().double().abs().sum()) for weight in model.parameters()))
 
 
 def test_a_fold_goes_on_from_its_own_model(looped: tuple[Spoilt, Path, ScioReport]) -> None:
@@ -238,7 +238,7 @@ def test_a_loop_that_was_stopped_anywhere_ends_the_same(
 ) -> None:
     _, out, report = looped
     spoilt = spoil(told, tmp_path)
-    config, again = loop_config(spoilt.trusted), tmp_path / "loop"
+    config, again = loop_config(spoilt.trusted, rounds=1), tmp_path / "loop"
 
     def stop_at(stage: str) -> None:
         """Go on until a stage, and stop in it."""
@@ -264,14 +264,15 @@ def test_a_loop_that_was_stopped_anywhere_ends_the_same(
         scio(config, spoilt.root, again)
     stop_at("matching")  # in scoring
     stop_at("round 1: ")  # judged, not written
-    again = again.rename(tmp_path / "moved")
-    # a version is written, and the round is not noted
-    stop_at("round 2, fold 0")
-    (round_folder(again, 1) / "round.json").unlink()
     stop_at("final")
-    found = scio(config, spoilt.root, again, resume=True).model_dump(mode="json")
-    for name in ("rounds", "started", "ended", "changed", "stop"):
-        assert found[name] == report.model_dump(mode="json")[name]
-    assert found["recall"] == pytest.approx(report.recall)
-    for number in (1, 2):
-        assert judged(out, number) == judged(again, number)
+    again = again.rename(tmp_path / "moved")
+    (round_folder(again, 1) / "round.json").unlink()  # a version is written, and it is not noted
+    found = scio(config, spoilt.root, again, resume=True)
+    assert (found.started, found.ended, found.changed) == (
+        report.started, report.ended, report.changed,
+    )  # fmt: skip
+    assert found.recall[0] == pytest.approx(report.recall[0])
+    assert judged(out, 1) == judged(again, 1)
+    texts = [list(read_texts(annotation_folder(root, found.ended)))
+             for root in (spoilt.root, looped[0].root)]  # fmt: skip
+    assert texts[0] == texts[1]
