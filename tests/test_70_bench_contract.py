@@ -10,12 +10,12 @@ import pytest
 from data.bench.make import WORDS, make_corpus, make_model
 from sarknowlip.bench.baselines import BASELINES
 from sarknowlip.bench.baselines.random import RandomBaseline
-from sarknowlip.bench.metrics import chance_recall, hits
 from sarknowlip.bench.protocol import Setting, TaskSpec
 from sarknowlip.bench.tasks import TASKS
 from sarknowlip.core.files import read_json
 from sarknowlip.corpus.catalog import Catalog
 from sarknowlip.infer.encoder import ModelEncoder
+from sarknowlip.infer.ranking import chance_recall, hits
 
 ROOT = Path(__file__).resolve().parent.parent
 
