@@ -380,7 +380,7 @@ def test_calibration_rises_with_the_decision(seed: int, slope: float, offset: fl
         assert (np.diff(found) >= -1e-12).all()
         assert ((found >= 0) & (found <= 1)).all()
         assert fitted(decision).mean() == pytest.approx(bad.mean(), abs=0.06)
-    assert (Platt.fitted(decision, bad)(grid) < 1).all()
+    assert (Platt.fitted(decision, bad)(decision) < 1).all()
 
 
 def test_calibrators_find_the_truth() -> None:
