@@ -14,7 +14,7 @@ import transformers
 from safetensors.torch import load_file
 
 from data.pairs.make import make_corpus
-from data.runs.small import SIZE, config, curve
+from data.runs.small import SIZE, config, curve, train_cut
 from sarknowlip.core.errors import ConfigError
 from sarknowlip.models.model import SarKnowLIP, without_bars
 from sarknowlip.train.loop import train
@@ -73,16 +73,7 @@ def test_a_run_starts_from_it_and_tells_so(corpus: Path, source: Path, tmp_path:
 
 def test_resumed_as_if_never_stopped(corpus: Path, source: Path, tmp_path: Path) -> None:
     settings = {"init": str(source), "steps": 6, "checkpoint_every": 2}
-    train(config(**settings), corpus, tmp_path / "whole")
-
-    def stop(done: int, total: int, item: str) -> None:
-        del total, item
-        if done == 3:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train(config(**settings), corpus, tmp_path / "cut", progress=stop)
-    train(config(**settings), corpus, tmp_path / "cut", resume=True)
+    train_cut(corpus, tmp_path, **settings)
     assert curve(tmp_path / "cut") == curve(tmp_path / "whole")
     weights = [load_file(tmp_path / run / "model/model.safetensors") for run in ("cut", "whole")]
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[1])

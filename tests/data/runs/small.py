@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from sarknowlip.core.errors import SarKnowlipError
@@ -61,6 +62,20 @@ def curve(out: Path) -> list[tuple[int, str, float]]:
         for name, value in line.items()
         if name not in clock
     ]
+
+
+def train_cut(corpus: Path, folder: Path, **settings: Any) -> None:
+    """Train `folder/whole` at one go, and `folder/cut`, interrupted after step 3 and resumed."""
+    train(config(**settings), corpus, folder / "whole")
+
+    def stop(done: int, total: int, item: str) -> None:
+        del total, item
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config(**settings), corpus, folder / "cut", progress=stop)
+    train(config(**settings), corpus, folder / "cut", resume=True)
 
 
 def run_job(corpus: Path, out: str, settings: list[str], die_at: int | None = None) -> None:

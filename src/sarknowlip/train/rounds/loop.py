@@ -201,9 +201,10 @@ class _Loop:
         folder = round_folder(self.out, number)
         scorer = self._trained(number, version)
         validation = validate(self.data, version, scorer.encoders)
-        before = _with_rank(text_diversity(self._texts(version)), validation)
+        texts = list(self._texts(version))
+        before = _with_rank(text_diversity(texts), validation)
         lost = self._lost(done, before, validation)
-        judged, found = self._judged(scorer, number, version)
+        judged, found = self._judged(scorer, number, version, texts)
         scores = final_scores(judged, self.trusted)
         wanted = {} if lost else self._decided(judged, scores, scorer, version)
         self.tell(f"round {number}: {len(judged)} texts judged, {len(wanted)} are to change")
@@ -268,10 +269,9 @@ class _Loop:
         return FoldScorer(self.catalog, self.out, self.config, self.folds, runs)
 
     def _judged(
-        self, scorer: FoldScorer, number: int, version: str
+        self, scorer: FoldScorer, number: int, version: str, texts: Sequence[Text]
     ) -> tuple[list[Judged], FusionReport | None]:
         """Return what is thought of texts, and what the fusion found of itself."""
-        texts = list(self._texts(version))
         table = scorer.score(texts, annotation_folder(self.data, version), self.progress)
         # what a person looked at is scored as it was then, though it may have changed since
         there = {text.id for text in texts}
