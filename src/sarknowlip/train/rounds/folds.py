@@ -90,6 +90,7 @@ class FoldScorer:
     ) -> None:
         self._catalog, self._out, self._config = catalog, out, config
         self._folds = folds
+        self._made: dict[Path, list[tuple[Fold, TextScorer]]] = {}
         self.encoders = [ModelEncoder.load(run, device=_device(config)) for run in runs]
 
     def score(
@@ -120,20 +121,25 @@ class FoldScorer:
             found |= dict(zip(mine, scorer.captions(mine), strict=True))
         return found
 
-    def _scorers(self, annotation: Path) -> Iterator[tuple[Fold, TextScorer]]:
-        for fold, encoder in zip(self._folds, self.encoders, strict=True):
-            yield (
-                fold,
-                TextScorer(
-                    encoder.model,
-                    encoder.processor,
-                    self._catalog,
-                    fold.records,
-                    folder=self._out / SCORES,
-                    annotation=annotation,
-                    config=self._config.score,
-                ),
-            )
+    def _scorers(self, annotation: Path) -> list[tuple[Fold, TextScorer]]:
+        """Return the scorer of each fold, made once: it reads all weights for their digest."""
+        if annotation not in self._made:
+            self._made[annotation] = [
+                (
+                    fold,
+                    TextScorer(
+                        encoder.model,
+                        encoder.processor,
+                        self._catalog,
+                        fold.records,
+                        folder=self._out / SCORES,
+                        annotation=annotation,
+                        config=self._config.score,
+                    ),
+                )
+                for fold, encoder in zip(self._folds, self.encoders, strict=True)
+            ]
+        return self._made[annotation]
 
 
 def _device(config: ScioConfig) -> str | None:
