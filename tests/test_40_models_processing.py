@@ -28,6 +28,7 @@ from sarknowlip.models.processing import (
     area_mean,
 )
 from sarknowlip.models.tokenizer import train_tokenizer
+from sarknowlip.sar.chip import chip
 from sarknowlip.sar.product import Acquisition, Radiometry
 from sarknowlip.sar.scaling import CALIBRATED, RELATIVE
 from sarknowlip.sar.tile import CodedTile, Codes, TileImage
@@ -275,3 +276,17 @@ def test_saved_processor_is_the_same(processor: SarProcessor, tmp_path: Path) ->
         SarProcessor.from_pretrained(tmp_path)
     with pytest.raises(ConfigError, match="no model at"):
         SarProcessor.from_pretrained(tmp_path / "absent")
+
+
+def test_a_chip_lies_nowhere_and_has_its_spacing(processor: SarProcessor) -> None:
+    db = np.random.default_rng(0).normal(-10, 3, (1, 48, 64)).astype(np.float32)
+    lost = chip("c", db, polarizations=("HH",), gsd_m=0.3, frequency_band="X")
+    placed = tile(np.zeros((1, 32, 32)), ("VV",))
+    both = processor.images([placed, lost, placed])
+    alone = processor.images([lost])
+    assert torch.isnan(both["geo"][1, :3]).all()
+    assert torch.isfinite(both["geo"][0, :3]).all()
+    assert both["gsd_m"][1].item() == pytest.approx(0.3 * (48 * 64) ** 0.5 / 32)
+    assert both["gsd_m"][0].item() == pytest.approx(10.0, rel=2e-3)
+    for name, value in alone.items():
+        torch.testing.assert_close(both[name][1:2], value, equal_nan=True)

@@ -8,6 +8,7 @@ is subtracted instead. Pixels without data become 0, the value of an average sur
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import chain
@@ -345,7 +346,7 @@ def _column(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
 def _features(tile: TileImage, lonlat: tuple[float, float]) -> npt.NDArray[np.float32]:
     seen = tile.acquisition
     return geo_features(
-        lonlat=lonlat,
+        lonlat=None if math.isnan(lonlat[0]) else lonlat,
         incidence_deg=seen.incidence_angle,
         orbit=seen.orbit_state,
         side=seen.observation_direction,
@@ -358,15 +359,19 @@ def _places(
 ) -> tuple[list[tuple[float, float]], npt.NDArray[np.float64]]:
     """Return centres in degrees, and ground lengths of a tile in metres (geometric mean).
 
-    Lengths are those of `geo.grid.ground_sample_distance`, times pixels; tiles of one coordinate
-    reference system are transformed together.
+    Tiles without a coordinate reference system (`sar.chip`) lie nowhere: NaN. Lengths are those of
+    `geo.grid.ground_sample_distance`, times pixels; tiles of one coordinate reference system are
+    transformed together.
     """
-    lonlat = np.empty((len(tiles), 2))
+    lonlat = np.full((len(tiles), 2), np.nan)
     ground = np.empty(len(tiles))
-    crs = [pyproj_crs(tile.geobox) for tile in tiles]
-    first = {id(one): one for one in crs}
+    for row in (row for row, tile in enumerate(tiles) if tile.geobox.crs is None):
+        shape, affine = tiles[row].geobox.shape, tiles[row].geobox.affine
+        ground[row] = math.sqrt(abs(affine.determinant) * shape[0] * shape[1])
+    crs = {row: pyproj_crs(tile.geobox) for row, tile in enumerate(tiles) if tile.geobox.crs}
+    first = {id(one): one for one in crs.values()}
     for key, one in first.items():
-        rows = [row for row, own in enumerate(crs) if id(own) == key]
+        rows = [row for row, own in crs.items() if id(own) == key]
         at = np.array([_corner_steps(tiles[row].geobox) for row in rows])
         lon, lat = transformer_between(one, 4326).transform(at[:, 0], at[:, 1])
         lonlat[rows] = np.stack([lon[:, 0], lat[:, 0]], axis=1)
