@@ -10,11 +10,14 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import minimize
+from scipy.special import expit
+from scipy.stats import norm
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
 from sarknowlip.core.errors import ConfigError, SarKnowlipError
-from sarknowlip.train.rounds import classifiers
+from sarknowlip.train.rounds import classifiers, views
 from sarknowlip.train.rounds.calibration import (
     Isotonic,
     Platt,
@@ -300,19 +303,173 @@ def test_nothing_that_differs_is_refused(known) -> None:
         Fusion.fit(flat, trusted(bad, 40), use=("constant",))
 
 
-def test_without_labels_what_stands_apart_is_bad(known) -> None:
-    table, bad = known
-    fusion = Fusion.unsupervised(table)
-    assert fusion.kind == "unsupervised"
-    assert fusion.report is None
+def two_views(bad: np.ndarray, support: np.ndarray, apart: float, *, seed: int = 3) -> pa.Table:
+    """Return what three signals and evidence say of texts.
+
+    Args:
+        bad: Which ones look bad to the models.
+        support: What evidence says.
+        apart: Of each signal, in standard deviations.
+        seed: Of the noise.
+    """
+    rng = np.random.default_rng(seed)
+    count = len(bad)
+    names = ("contrastive.cosine", "matching.logit", "reconstruction.gain")
+    return pa.table(
+        {
+            "text_id": [f"text{n}" for n in range(count)],
+            "tile_id": [f"tile{n // 20}" for n in range(count)],
+            "level": ["sentence"] * count,
+            **{name: rng.normal(size=count) - apart * bad for name in names},
+            "evidence.support": support,
+        }
+    )
+
+
+def drawn(share: float, seed: int, count: int = 3000) -> np.ndarray:
+    return np.random.default_rng(seed).random(count) < share
+
+
+def test_without_labels_what_evidence_contradicts_is_bad() -> None:
+    """Though the models' signals, of one mode, call nothing bad."""
+    bad = drawn(0.3, 0)
+    for apart in (0.0, 0.5, 1.0):
+        table = two_views(bad, np.where(bad != drawn(0.01, 1), 0.0, 1.0), apart)
+        fusion = Fusion.unsupervised(table)
+        assert (fusion.kind, fusion.report) == ("unsupervised", None)
+        assert fusion.use == ("contrastive", "matching", "reconstruction", "evidence")
+        assert fusion.at_share_of(table) == fusion
+        probability = fusion.probability(table)
+        assert roc_auc_score(bad, probability) > 0.985
+        called = probability > 0.5
+        assert bad[called].mean() > 0.97
+        assert called[bad].mean() > 0.97
+        assert (fusion.calibrator(np.array([-5.0, 5.0])) < 0.001).all()
+
+
+def test_few_contradicted_texts_are_believed_to_be_bad() -> None:
+    bad = np.arange(3000) % 300 == 7
+    called = Fusion.unsupervised(table := two_views(bad, 1.0 - bad, 0.0)).probability(table) > 0.5
+    assert np.array_equal(called, bad)
+
+
+def test_without_labels_evidence_is_authority() -> None:
+    """Good texts that it contradicts, and in which models see nothing, are called bad."""
+    good = np.zeros(3000, dtype=bool)
+    erring = np.arange(3000) % 20 == 3
+    table = two_views(good, np.where(erring, 0.0, 1.0), 0.0)
+    called = Fusion.unsupervised(table).probability(table) > 0.5
+    assert called.mean() <= 0.05
+    assert not called[~erring].any()
+    assert called[erring].mean() > 0.9, "as the docstring says"
+
+
+@pytest.mark.parametrize("errs", [0.05, 0.15])
+def test_models_that_speak_clearly_correct_evidence(errs: float) -> None:
+    bad = drawn(0.3, 5)
+    support = np.where(bad != drawn(errs, 6), 0.0, 1.0)
+    table = two_views(bad, support, 2.5)
+    probability = Fusion.unsupervised(table).probability(table)
+    assert roc_auc_score(bad, probability) > 0.99 > roc_auc_score(bad, -support) + errs / 2
+    called = probability > 0.5
+    assert (called != bad).mean() < 0.03 < (support == bad).mean(), "evidence alone errs more"
+
+
+def test_two_modes_that_have_nothing_to_do_with_evidence_do_not_move_it() -> None:
+    bad, other = drawn(0.3, 7), drawn(0.4, 8)
+    table = two_views(other, 1.0 - bad, 3.0)
+    assert np.array_equal(Fusion.unsupervised(table).probability(table) > 0.5, bad)
+
+
+@pytest.mark.parametrize("apart", [0.0, 1.0, 2.5])
+def test_where_evidence_is_silent_models_must_see_two_modes(apart: float) -> None:
+    bad, silent = drawn(0.3, 9), drawn(0.4, 10)
+    table = two_views(bad, np.where(silent, np.nan, 1.0 - bad), apart)
+    probability = Fusion.unsupervised(table).probability(table)
+    assert np.array_equal(probability[~silent] > 0.5, bad[~silent]) or apart > 2
+    assert ((probability > 0.5) == bad)[~silent].mean() > 0.99
+    if apart > 2:
+        assert ((probability > 0.5) == bad)[silent].mean() > 0.97
+    else:
+        assert (probability[silent] < 0.001).all()
+    if apart > 0:
+        assert roc_auc_score(bad[silent], probability[silent]) > 0.85, "their order is kept"
+
+
+def test_where_nothing_is_wrong_hardly_anything_is_called_bad() -> None:
+    clean, _ = world(share=0.0)  # of which evidence contradicts 1.5 %
+    assert 0.0 < (Fusion.unsupervised(clean).probability(clean) > 0.25).mean() <= 0.02
+    good = np.zeros(3000, dtype=bool)
+    for support in (np.ones(3000), np.where(drawn(0.5, 4), np.nan, 1.0)):
+        table = two_views(good, support, 0.0)
+        assert (Fusion.unsupervised(table).probability(table) < 0.001).all()
+
+
+def test_where_most_are_bad_only_contradicted_texts_are_called_so() -> None:
+    bad, silent = drawn(0.7, 11), drawn(0.3, 12)
+    table = two_views(bad, np.where(silent, np.nan, 1.0 - bad), 3.0)
+    probability = Fusion.unsupervised(table).probability(table)
+    assert (probability[silent | ~bad] < 0.001).all()
+    assert (probability[bad & ~silent] > 0.5).mean() > 0.99
+
+
+def test_without_labels_and_evidence_what_stands_apart_is_bad(known) -> None:
+    bad = drawn(0.3, 13)
+    table = two_views(bad, 1.0 - bad, 2.5)
+    fusion = Fusion.unsupervised(table, use=MODEL)
+    assert (fusion.use, fusion.views) == (MODEL, None)
+    assert Fusion.unsupervised(table.drop_columns("evidence.support")) == fusion
+    nothing = pa.array(np.full(3000, np.nan))
+    assert Fusion.unsupervised(table.set_column(6, "evidence.support", nothing)) == fusion
     probability = fusion.probability(table)
-    assert roc_auc_score(bad, probability) > 0.9
-    assert (probability > 0.5).mean() == pytest.approx(bad.mean(), abs=0.12)
-    assert fusion.at_share_of(table) == fusion
-    clean, _ = world(share=0.0)
-    assert (Fusion.unsupervised(clean).probability(clean) < 0.001).all(), "nothing stands apart"
+    assert roc_auc_score(bad, probability) > 0.99
+    assert (probability > 0.5).mean() == pytest.approx(bad.mean(), abs=0.03)
+    one_mode, _ = known
+    assert (Fusion.unsupervised(one_mode, use=MODEL).probability(one_mode) < 0.001).all()
     with pytest.raises(ConfigError, match="19 texts are too few"):
         Fusion.unsupervised(table.slice(0, 19))
+
+
+def test_evidence_may_be_all_there_is() -> None:
+    bad, silent = drawn(0.3, 14), drawn(0.3, 15)
+    table = two_views(bad, np.where(silent, np.nan, 1.0 - bad), 3.0)
+    fusion = Fusion.unsupervised(table, use=("evidence",))
+    assert fusion.use == ("evidence",)
+    probability = fusion.probability(table.select(["text_id", "level", "evidence.support"]))
+    assert np.array_equal(probability > 0.5, bad & ~silent)
+    with pytest.raises(ConfigError, match=r"the scores have no column evidence\.support"):
+        fusion.probability(table.drop_columns("evidence.support"))
+    with pytest.raises(ConfigError, match="no scores of the signal 'evidence'"):
+        Fusion.unsupervised(table.drop_columns("evidence.support"), use=("evidence",))
+
+
+def test_classes_are_those_of_largest_posterior() -> None:
+    """Against the density, written out, and a maximiser that knows nothing of classes."""
+    bad = drawn(0.3, 16, count=400)
+    average = np.random.default_rng(17).normal(size=400) + 1.5 * bad
+    against = bad != drawn(0.1, 18, count=400)
+    right, few, overall = views.RIGHT, views.FEW, average.mean()
+
+    def unlikely(values: np.ndarray) -> float:
+        share, caught, wronged = expit(values[:3])
+        worse, better = values[3:5]
+        spread = np.exp(values[5])
+        of_bad = norm.pdf(average, worse, spread) * np.where(against, caught, 1 - caught)
+        of_good = norm.pdf(average, better, spread) * np.where(against, wronged, 1 - wronged)
+        likelihood = np.log(share * of_bad + (1 - share) * of_good).sum()
+        priors = 400 * (right * np.log(caught) + (1 - right) * np.log(1 - caught))
+        priors += 400 * ((1 - right) * np.log(wronged) + right * np.log(1 - wronged))
+        priors += norm.logpdf([worse, better], overall, spread / np.sqrt(few)).sum()
+        return -(likelihood + priors)
+
+    start = np.array([-1.0, 4.0, -4.0, 1.0, 0.0, 0.0])
+    share, caught, wronged, worse, better, spread = minimize(unlikely, start, tol=1e-9).x
+    classes = views.fitted(average, against)
+    assert classes.share == pytest.approx(expit(share), abs=1e-4)
+    assert classes.slope == pytest.approx((worse - better) / np.exp(2 * spread), rel=1e-3)
+    assert classes.middle == pytest.approx((worse + better) / 2, abs=1e-3)
+    told = np.log(expit(caught) / expit(wronged)), np.log(expit(-caught) / expit(-wronged))
+    assert (classes.contradicted, classes.supported) == pytest.approx(told, rel=1e-3)
 
 
 @pytest.mark.parametrize("shape", [4.0, 6.0, 10.0, 30.0])

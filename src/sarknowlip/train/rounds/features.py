@@ -92,6 +92,13 @@ class Features(Config):
             levels=levels if len(levels) > 1 else (),
         )
 
+    @classmethod
+    def of_models(cls, table: pa.Table, use: Sequence[str] | None = None) -> Features:
+        """Return the features that models computed, as `of`; none if no such signal is used."""
+        given = [name.partition(".")[0] for name in _columns(table, use)] if use is None else use
+        models = [name for name in dict.fromkeys(given) if name not in SAME_FOR_ALL]
+        return cls.of(table, models) if models else cls(columns=(), scales={}, marked=(), levels=())
+
     def scaled(self, table: pa.Table) -> Scores:
         """Return scaled scores (N, C), NaN where unknown.
 

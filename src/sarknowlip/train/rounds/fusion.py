@@ -14,13 +14,12 @@ order of texts is as good. Of texts that were mended since, fewer are bad: `Fusi
 Of a trusted set with hardly any bad text nothing can be learned but that: all texts are then as
 likely bad as it says.
 
-Without a trusted set `Fusion.unsupervised` guesses (see there); what it gives is an order of texts
-rather than a probability.
+Without a trusted set `Fusion.unsupervised` guesses (see there, and `views`); what it gives is an
+order of texts rather than a probability.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -30,7 +29,6 @@ import pyarrow as pa
 from pydantic import Field, ValidationError
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
-from sklearn.mixture import GaussianMixture
 
 from sarknowlip.core.config import Config
 from sarknowlip.core.errors import ConfigError
@@ -53,13 +51,20 @@ from sarknowlip.train.rounds.classifiers import (
     held_out_probabilities,
 )
 from sarknowlip.train.rounds.features import Features
+from sarknowlip.train.rounds.views import (
+    EVIDENCE,
+    Views,
+    apart,
+    average,
+    evidence_speaks,
+    joined,
+    support_of,
+)
 
 FEWEST = 20
 """Trusted texts below which nothing is fitted."""
 FEWEST_OF_A_KIND = 3
 """Bad ones, and good ones, below which nothing is fitted."""
-NEVER = -7.0
-"""Log-odds of being bad where nothing stands apart: below 0.001."""
 
 
 class FusionReport(Config):
@@ -104,7 +109,8 @@ class Fusion(Config):
         use: Signals that are used.
         features: How scores are scaled.
         classifier: From features to a decision.
-        calibrator: From a decision to a probability.
+        calibrator: From a decision to a probability; with `views` where evidence is silent.
+        views: The same where evidence speaks; None if it is a signal as others are.
         shift: Added to the log-odds of that probability.
         report: How well it does on the trusted set; None without one.
     """
@@ -114,6 +120,7 @@ class Fusion(Config):
     features: Features
     classifier: Classifier = Field()
     calibrator: Calibrator = Field()
+    views: Views | None = None
     shift: float = 0.0
     report: FusionReport | None = None
 
@@ -164,14 +171,13 @@ class Fusion(Config):
     def unsupervised(cls, table: pa.Table, *, use: Sequence[str] | None = None) -> Fusion:
         """Return a guess without any trusted text.
 
-        Scaled scores are averaged within each signal and then over signals, evidence as one of
-        them. The averages are taken for a mixture of two normal distributions of one spread, good
-        texts and fewer bad ones; P(bad) is the share of the worse one. If one distribution explains
-        them as well (Bayesian information criterion), if the two have but one mode together, as a
-        skewed distribution has, or the worse one is the larger, nothing is called bad.
+        Where evidence speaks it is joined with the average of the models' signals, and believed
+        unless they speak clearly against it; where it is silent, texts whose average stands apart
+        are called bad. What is assumed is told in `views`.
 
-        What is bad in most texts is not found, and good but unusual texts may be called bad:
-        look at some twenty texts and use `fit`.
+        Without evidence what is bad in most texts is not found, and good but unusual texts may be
+        called bad; with it, good texts that it contradicts may. Look at some twenty texts and use
+        `fit`.
 
         Args:
             table: Scores of all texts; 20 at least.
@@ -185,15 +191,18 @@ class Fusion(Config):
                 f"{table.num_rows} texts are too few to see which ones stand apart",
                 f"score at least {FEWEST}, or give a trusted set",
             )
-        features = Features.of(table, use)
-        classifier = _average(features)
-        decision_N = classifier.decision(features.matrix(table))
+        told = evidence_speaks(table, use)
+        features = Features.of_models(table, use) if told else Features.of(table, use)
+        classifier = average(features)
+        average_N = classifier.decision(features.matrix(table))
+        silent, views = joined(average_N, support_of(table)) if told else (apart(average_N), None)
         return cls(
             kind="unsupervised",
-            use=_signals(features),
+            use=_signals(features) + ((EVIDENCE,) if told else ()),
             features=features,
             classifier=classifier,
-            calibrator=_apart(decision_N),
+            calibrator=silent,
+            views=views,
         )
 
     def probability(self, table: pa.Table) -> Floats:
@@ -208,7 +217,10 @@ class Fusion(Config):
             ConfigError: The table lacks a signal.
         """
         features_NF = self.features.matrix(table, crossed=self.classifier.crossed)
-        found_N = self.calibrator(self.classifier.decision(features_NF))
+        decision_N = self.classifier.decision(features_NF)
+        found_N = self.calibrator(decision_N)
+        if self.views is not None:
+            found_N = self.views(decision_N, support_of(table), found_N)
         return found_N if self.shift == 0.0 else np.asarray(expit(logit(found_N) + self.shift))
 
     def at_share_of(self, table: pa.Table) -> Fusion:
@@ -272,7 +284,7 @@ class Fusion(Config):
             use=_signals(features),
             features=features,
             classifier=Linear(
-                crossed=False, weights=(0.0,) * len(_average(features).weights), offset=0.0
+                crossed=False, weights=(0.0,) * len(average(features).weights), offset=0.0
             ),
             calibrator=Platt(slope=0.0, offset=float(logit(share))),
             report=FusionReport(
@@ -330,49 +342,6 @@ def require_labels(bad_N: Bools, absent: int = 0) -> None:
 
 def _signals(features: Features) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.partition(".")[0] for name in features.columns))
-
-
-def _average(features: Features) -> Linear:
-    """Return the mean over signals of the mean over their columns, larger for worse."""
-    signals = [name.partition(".")[0] for name in features.columns]
-    names = set(signals)
-    weights = [-1.0 / (signals.count(signal) * len(names)) for signal in signals]
-    further = [0.0] * (len(features.marked) + len(features.levels))
-    return Linear(crossed=False, weights=(*weights, *further), offset=0.0)
-
-
-def _apart(decision_N: Floats) -> Platt:
-    """Return the share of the worse of two normal distributions of one spread: a sigmoid."""
-    values_N1 = decision_N[:, None]
-    one, two = (
-        GaussianMixture(count, covariance_type="tied", n_init=3, random_state=0).fit(values_N1)
-        for count in (1, 2)
-    )
-    good, worse = np.argsort(two.means_[:, 0])
-    share, means = float(two.weights_[worse]), two.means_[:, 0]
-    apart = float((means[worse] - means[good]) / np.sqrt(two.covariances_[0, 0]))
-    one_will_do = one.bic(values_N1) <= two.bic(values_N1)
-    if one_will_do or share > 0.5 or not _two_modes(apart, share):
-        return Platt(slope=0.0, offset=NEVER)
-    slope = float((means[worse] - means[good]) / two.covariances_[0, 0])
-    middle = float(means[worse] + means[good]) / 2
-    return Platt(slope=slope, offset=float(np.log(share / (1.0 - share))) - slope * middle)
-
-
-def _two_modes(apart: float, share: float) -> bool:
-    """Return whether two normal distributions of one spread have two modes together.
-
-    Holzmann and Vollmer, "A likelihood ratio test for bimodality in two-component mixtures", 2008.
-
-    Args:
-        apart: Distance of their means in standard deviations.
-        share: Of one of them, between 0 and 1.
-    """
-    half = apart / 2
-    if half <= 1.0:
-        return False
-    root = math.sqrt(half * half - 1.0)
-    return bool(abs(logit(share)) <= 2 * math.log(half - root) + 2 * half * root)
 
 
 def _likeliest_share(probability_N: Floats, was: float) -> float:
