@@ -13,6 +13,9 @@ Protocol. N tiles with one whole caption each (paragraph, else all sentences).
   has the most alike words (TF-IDF; "hard", the same for all models).
 - reranked: as "whole", the first 16 by cosine put in the order of the logit.
 - caption: nats a token with the tile, with another tile at random, and without any.
+- said: CIDEr-D (`bench.captions`) of what the model tells of `SAID` tiles, drawn once, each token
+  the likeliest one: its first sentence beside the sentences of the tile ("sentence"), and all of it
+  beside the whole caption ("whole"). Words count by how few tiles' captions have them.
 - masked: squared error for hidden patches with text, without, and of telling 0 everywhere.
 """
 
@@ -30,6 +33,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
+from sarknowlip.bench.captions import cider
 from sarknowlip.data.loader import Batch
 from sarknowlip.data.pairs import WHOLE, PairDataset, Visit
 from sarknowlip.infer.encoder import ModelEncoder
@@ -37,15 +41,20 @@ from sarknowlip.infer.ranking import TIE, chance_recall
 from sarknowlip.losses.captioning import caption_nll
 from sarknowlip.losses.masked import masked_error
 from sarknowlip.losses.masking import random_keep
+from sarknowlip.models.decoder import Cache
+from sarknowlip.models.generate import Generation, generate
 from sarknowlip.models.model import SarKnowLIP
 from sarknowlip.models.processing import SarProcessor
 from sarknowlip.train.objectives import OBJECTIVES
 from sarknowlip.train.objectives.config import ObjectiveConfig
 from sarknowlip.train.objectives.objective import MASK, Objective
+from sarknowlip.train.rounds.regenerate import sentences_of
 
 KS = (1, 5, 10)
 MOST_SENTENCES = 5000
 RERANKED = 16
+SAID, SAID_TOKENS = 200, 48
+"""Tiles that are told of, and tokens of what is told, at most."""
 PART = 64
 GEO_COLUMNS = {"geo": [], "no place": [0, 1, 2], "no geo": list(range(8))}
 """What of `geo` is made unknown."""
@@ -104,7 +113,7 @@ class Scorer:
         self.images["geo"][:, GEO_COLUMNS[geo]] = float("nan")
         with torch.inference_mode():
             self.image_NKD = self._parts(lambda part: model.image_tokens(**self._rows(part)))
-            self.image_NE = model.project_image(self.image_NKD)
+            self.image_NE = model.project_image(self.image_NKD).float().cpu()
         self.other = np.random.default_rng(0).permutation(len(held))
         fixed = self.other == np.arange(len(held))
         self.other[fixed] = np.roll(np.arange(len(held)), 1)[fixed]
@@ -154,7 +163,7 @@ class Scorer:
         ):
             total, tokens = 0.0, 0
             for part in _slices(len(self.held)):
-                texts = self.processor.texts(self.held.wholes[part])
+                texts = self._told(self.held.wholes[part])
                 ids, mask = texts["input_ids"], texts["attention_mask"]
                 seen = None if image is None else image[part]
                 found = caption_nll(self.model.caption_logits(ids, mask, seen), ids, mask)
@@ -162,13 +171,44 @@ class Scorer:
             yield Score("caption nats a token", kind, 0, total / tokens, count=tokens)
 
     @torch.inference_mode()
+    def said(self) -> Iterator[Score]:
+        """Yield how much what the model tells is like what is said of a tile."""
+        drawn = np.sort(np.random.default_rng(0).permutation(len(self.held))[:SAID])
+        told = [
+            text
+            for start in range(0, len(drawn), PART)
+            for text in self._says(drawn[start : start + PART])
+        ]
+        sentences = [list(self.held.sentences[i]) for i in drawn]
+        wholes = [[self.held.wholes[i]] for i in drawn]
+        firsts = [sentences_of(text)[0] for text in told]
+        for kind, given, known in (("sentence", firsts, sentences), ("whole", told, wholes)):
+            yield Score("cider", kind, 0, float(cider(given, known).mean()), count=len(drawn))
+        yield Score("told", "distinct", 0, len(set(firsts)) / len(firsts), count=len(drawn))
+
+    def _says(self, tiles: npt.NDArray[np.int64]) -> list[str]:
+        """Return what the model tells of tiles."""
+        model, image = self.model, self.image_NKD[torch.from_numpy(tiles)]
+        begin = torch.full((len(tiles), 1), self.processor.marks.begin, device=image.device)
+        new = min(SAID_TOKENS, model.config.text_tokens - 1)
+        found = generate(
+            lambda ids, mask, cache: model.caption_logits(ids, mask, image, cache),
+            begin,
+            torch.ones_like(begin),
+            Generation(max_new_tokens=new),
+            cache=Cache(model.config.decoder_depth, 1 + new),
+            end=self.processor.marks.end,
+        )
+        return self.processor.batch_decode(found)
+
+    @torch.inference_mode()
     def masked(self, config: ObjectiveConfig) -> Iterator[Score]:
         """Yield errors for hidden patches; `config` is that of the training."""
         found = {"with text": 0.0, "without text": 0.0, "telling 0": 0.0}
         for part in _slices(len(self.held)):
             count = len(self.held.wholes[part])
-            texts = self.processor.texts(self.held.wholes[part])
-            batch = Batch(self._rows(part), texts, torch.arange(count))
+            texts = self._told(self.held.wholes[part])
+            batch = Batch(self._rows(part), texts, torch.arange(count)).to(self.model.device)
             for kind in found:
                 chosen = config.masked.model_copy(update={"text": kind == "with text"})
                 asked = config.model_copy(update={"masked": chosen})
@@ -183,7 +223,11 @@ class Scorer:
             yield Score("masked error", kind, 0, total / len(self.held), count=len(self.held))
 
     def _rows(self, part: slice) -> dict[str, Tensor]:
-        return {name: value[part] for name, value in self.images.items()}
+        return {name: value[part].to(self.model.device) for name, value in self.images.items()}
+
+    def _told(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        given = self.processor.texts(list(texts))
+        return {name: value.to(self.model.device) for name, value in given.items()}
 
     def _parts(self, of: Callable[[slice], Tensor]) -> Tensor:
         return torch.cat([of(part) for part in _slices(len(self.held))])
@@ -204,10 +248,10 @@ class Scorer:
     def _logits(self, texts: Array, tiles: Array) -> Array:
         found = []
         for part in _slices(len(texts)):
-            given = self.processor.texts([self.held.wholes[i] for i in texts[part]])
+            given = self._told([self.held.wholes[i] for i in texts[part]])
             tokens = self.model.text_tokens(**given)
             image = self.image_NKD[torch.from_numpy(tiles[part])]
-            found.append(self.model.match(tokens, given["attention_mask"], image))
+            found.append(self.model.match(tokens, given["attention_mask"], image).float().cpu())
         return np.asarray(torch.cat(found).numpy())
 
 
@@ -220,8 +264,8 @@ def _nothing(objective: Objective, batch: Batch, generator: torch.Generator) -> 
 
 
 def load(run: Path) -> tuple[SarKnowLIP, SarProcessor]:
-    """Return the model of a run and its processor."""
-    encoder = ModelEncoder.load(run, device="cpu")
+    """Return the model of a run, on a GPU if there is one, and its processor."""
+    encoder = ModelEncoder.load(run)
     return encoder.model, encoder.processor
 
 
