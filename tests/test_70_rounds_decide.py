@@ -121,17 +121,60 @@ def test_known_values_of_a_row_are_a_mapping() -> None:
 
 def test_texts_that_were_not_judged_follow_their_claims() -> None:
     texts = [judged("a", 0.9, "x"), judged("b", 0.3, "y"), judged("c", 0.9, "p", "q")]
-    done = decisions(texts, [one.bad for one in texts], {}, DecideConfig(most=1.0))
+    config = DecideConfig(most=1.0)
+    done = decisions(texts, [one.bad for one in texts], {}, config)
     tags = [
         Text.of("t", "target", "tag", words, claim_ids=claims)
         for words, claims in (("x", ["x"]), ("y", ["y"]), ("p", ["p"]), ("yx", ["y", "x"]))
     ]
-    found = followers(tags, texts, done)
+    found = followers(tags, texts, done, config)
     assert [found[t.id].action if t.id in found else "" for t in tags] == [
         "rewrite", "", "", "rewrite",
     ]  # fmt: skip
     assert found[tags[0].id].score == 0.9
     assert texts[0].text.id in found[tags[0].id].reason
+
+
+def test_of_several_bad_claims_the_likeliest_is_the_cause() -> None:
+    texts = [judged("a", 0.6, "x"), judged("b", 0.9, "y"), judged("c", 0.8, "x")]
+    done = decisions(texts, [one.bad for one in texts], {}, config := DecideConfig(most=1.0))
+    tags = [Text.of("t", "target", "tag", w, claim_ids=list(w)) for w in ("x", "xy", "z")]
+    found = followers(tags, texts, done, config)
+    assert [(found[tag.id].score, tag.text) for tag in tags[:2]] == [(0.8, "x"), (0.9, "xy")]
+    assert texts[2].text.id in found[tags[0].id].reason
+    assert tags[2].id not in found
+
+
+@given(
+    st.lists(st.floats(0, 1), min_size=1, max_size=20),
+    st.lists(st.sets(st.integers(0, 24), min_size=1, max_size=3), max_size=30),
+    st.floats(0, 1),
+)
+def test_those_that_follow_are_bounded_and_the_likeliest(
+    chances: list[float], told: list[set[int]], most: float
+) -> None:
+    """By brute force: only of texts that change, likeliest first, none beyond the limit."""
+    config = DecideConfig(most=most)
+    texts = [judged(f"s{n}", chance, str(n)) for n, chance in enumerate(chances)]
+    tags = [
+        Text.of("t", "target", "tag", f"t{n}", claim_ids=[str(claim) for claim in sorted(claims)])
+        for n, claims in enumerate(told)
+    ]
+    done = decisions(texts, chances, {}, config)
+    changed = {n: done[one.text.id].score for n, one in enumerate(texts)
+               if one.text.id in done and done[one.text.id].action == "rewrite"}  # fmt: skip
+    assert len(changed) <= most * len(texts)
+    worst = {
+        tag.id: max(changed[claim] for claim in claims & set(changed))
+        for tag, claims in zip(tags, told, strict=True)
+        if claims & set(changed)
+    }
+    found = followers(iter(tags), texts, done, config)
+    assert set(found) <= set(worst)
+    assert len(found) == min(len(worst), int(most * len(tags)))
+    assert all(decision.score == worst[key] for key, decision in found.items())
+    left = [score for key, score in worst.items() if key not in found]
+    assert not left or not found or max(left) <= min(d.score for d in found.values())
 
 
 def test_limits_in_the_wrong_order_are_refused() -> None:

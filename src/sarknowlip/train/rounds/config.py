@@ -23,8 +23,8 @@ class DecideConfig(Config):
     Attributes:
         weigh: A text is drawn less often, with weight 1 − P(bad).
         change: It is rewritten, replaced or dropped.
-        most: Largest share of the judged texts that a round may change; the likeliest first.
-            Texts that were not judged and tell the same claims change with them, beyond it.
+        most: Largest share of the judged texts that a round may change; the likeliest first. Of
+            texts that were not judged, and tell the claims of those that change, the same.
     """
 
     weigh: Share = 0.25

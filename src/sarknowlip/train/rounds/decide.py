@@ -161,34 +161,51 @@ def decisions(
 
 
 def followers(
-    texts: Iterable[Text], judged: Sequence[Judged], done: Mapping[str, Decision]
+    texts: Iterable[Text],
+    judged: Sequence[Judged],
+    done: Mapping[str, Decision],
+    config: DecideConfig,
 ) -> dict[str, Decision]:
     """Return what is done to texts that were not judged, and tell a claim that was found bad.
 
-    A claim is found bad if a text that tells it alone is changed.
+    A claim is found bad if a text that tells it alone is changed. Of the texts at most the share
+    `most` changes, too, those of the likeliest bad claims first; the others stay as they are.
 
     Args:
         texts: Texts that were not judged.
         judged: Texts that were.
         done: What is done to those, by identifier.
+        config: Where the limits are.
     """
     bad: dict[str, Decision] = {}
     for one in judged:
-        decision = done.get(one.text.id)
-        if decision is not None and decision.action != "weight" and len(one.text.claim_ids) == 1:
-            bad.setdefault(one.text.claim_ids[0], decision)
-    found = {}
+        cause = done.get(one.text.id)
+        if cause is None or cause.action == "weight" or len(one.text.claim_ids) != 1:
+            continue
+        claim = one.text.claim_ids[0]
+        bad[claim] = min(cause, bad.get(claim, cause), key=_likeliest)
+    count, found = 0, []
     for text in texts:
-        cause = next((bad[claim] for claim in text.claim_ids if claim in bad), None)
-        if cause is not None:
-            found[text.id] = Decision(
-                text_id=text.id,
-                tile_id=text.tile_id,
-                action="rewrite",
-                score=cause.score,
-                reason=f"it tells what text {cause.text_id} tells: {cause.reason}",
-            )
-    return found
+        count += 1
+        causes = [bad[claim] for claim in text.claim_ids if claim in bad]
+        if causes:
+            found.append(_following(text, min(causes, key=_likeliest)))
+    most = math.floor(config.most * count)
+    return {one.text_id: one for one in sorted(found, key=_likeliest)[:most]}
+
+
+def _likeliest(decision: Decision) -> tuple[float, str]:
+    return -decision.score, decision.text_id
+
+
+def _following(text: Text, cause: Decision) -> Decision:
+    return Decision(
+        text_id=text.id,
+        tile_id=text.tile_id,
+        action="rewrite",
+        score=cause.score,
+        reason=f"it tells what text {cause.text_id} tells: {cause.reason}",
+    )
 
 
 def _decision(one: Judged, score: float, **values: object) -> Decision:

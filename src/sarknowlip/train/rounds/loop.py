@@ -323,7 +323,7 @@ class _Loop:
             for text in read_texts(folder)
             if text.level not in self.config.levels and text.tile_id in self.tiles
         )
-        return done | followers(silent, judged, done)
+        return done | followers(silent, judged, done, self.config.decide)
 
     def _revised(
         self, wanted: Mapping[str, Decision], version: str, number: int, first: Diversity
@@ -335,17 +335,22 @@ class _Loop:
         """
         about = {"made_by": "scio", "round": number, "scio": self.config.digest()}
 
-        def accept(folder: Path) -> bool:
-            texts = judged_texts(folder, self.config, self.tiles)
-            return fallen(text_diversity(texts), first, self.config.floor) is None
+        measured: list[Diversity] = []
 
-        order = sorted(wanted, key=lambda key: (-wanted[key].score, key))
+        def accept(folder: Path) -> bool:
+            measured.append(text_diversity(judged_texts(folder, self.config, self.tiles)))
+            return fallen(measured[-1], first, self.config.floor) is None
+
+        # of equally likely ones what was judged comes first, what follows it after
+        order = sorted(wanted, key=lambda key: -wanted[key].score)
         hidden = self.config.score.hidden
         for halved in range(TRIES if wanted else 0):
             chosen = {key: wanted[key] for key in order[: max(1, len(order) >> halved)]}
             report = revise(self.data, version, chosen, about=about, accept=accept, hidden=hidden)
             if report is not None and report.version != version:
-                return report.version, text_diversity(self._texts(report.version)), False
+                if not report.fresh:  # it was there already, and not asked about
+                    measured.append(text_diversity(self._texts(report.version)))
+                return report.version, measured[-1], False
             if report is not None:  # nothing could be carried out
                 return None, None, False
         return None, None, bool(wanted)
