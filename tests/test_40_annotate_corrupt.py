@@ -32,7 +32,7 @@ from sarknowlip.core.hashing import file_sha256
 from sarknowlip.corpus.catalog import ANNOTATIONS, Catalog
 from sarknowlip.knowledge.store import read_evidence
 
-CONFIG = CorruptConfig(seed=4)
+CONFIG = CorruptConfig(seed=4, splits=("train", "val"))
 
 
 def copied(told: Path, folder: Path) -> Path:
@@ -87,6 +87,18 @@ def test_the_share_is_exact_and_kinds_are_even(spoilt, before) -> None:
     assert {splits[row["tile_id"]] for row in rows(ledger)} == {"train", "val"}
     manifest = read_json(annotation_folder(root) / MANIFEST, "")
     assert (manifest["made_by"], manifest["parent"]) == ("corrupt", "v0001")
+
+
+def test_what_is_held_out_stays_as_it_is_unless_it_is_asked_for(told: Path, tmp_path: Path) -> None:
+    root, ledger = copied(told, tmp_path), tmp_path / "ledger.parquet"
+    report = corrupt(root, CorruptConfig(levels=("phrase",)), ledger)
+    splits = {record.id: record.split for record in Catalog(root).records()}
+    assert set(splits.values()) == {"train", "val", "test"}
+    assert {splits[row["tile_id"]] for row in rows(ledger)} == {"train"}
+    one, two = (list(read_texts(annotation_folder(root, v))) for v in ("v0001", "v0002"))
+    held_out = [[t for t in texts if splits[t.tile_id] != "train"] for texts in (one, two)]
+    assert held_out[0] == held_out[1] != []
+    assert sum(report.planted.values()) == len(set(two) - set(one)) > 0
 
 
 def test_each_takes_the_place_of_a_text_and_all_else_is_as_it_was(spoilt, before, after) -> None:

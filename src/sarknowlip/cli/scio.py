@@ -115,9 +115,7 @@ def corrupt(
     share: Annotated[float, typer.Option(help="Share of texts.", min=0.0, max=1.0)] = 0.3,
     kind: Annotated[list[str] | None, typer.Option(help="Errors; all kinds.")] = None,
     level: Annotated[list[str] | None, typer.Option(help="Forms of text; all.")] = None,
-    split: Annotated[
-        list[str] | None, typer.Option(help="Parts of the corpus; train and val.")
-    ] = None,
+    split: Annotated[list[str] | None, typer.Option(help="Parts of the corpus; train.")] = None,
     seed: Annotated[int, typer.Option(help="Seed.", min=0)] = 0,
     workers: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
     as_json: Json = False,

@@ -23,14 +23,15 @@ class CorruptConfig(Config):
     Attributes:
         share: Of the texts of the levels and splits below that become wrong, 0…1.
         kinds: Errors; as many of each as texts allow.
-        splits: Parts of the corpus.
+        splits: Parts of the corpus; by default those that models learn from, so that others remain
+            a measure.
         levels: Forms of text.
         seed: Of all choices.
     """
 
     share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.3
     kinds: tuple[Kind, ...] = Field(KINDS, min_length=1)
-    splits: tuple[Split, ...] = Field(("train", "val"), min_length=1)
+    splits: tuple[Split, ...] = Field(("train",), min_length=1)
     levels: tuple[Spoilt, ...] = Field(get_args(Spoilt), min_length=1)
     seed: int = 0
 
