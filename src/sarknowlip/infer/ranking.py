@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -63,8 +64,9 @@ def retrieval_ranks(
 ) -> Ranks:
     """Rank the gallery by inner product for every query; see the module's docstring.
 
-    Memory: both embeddings in float64 and a few arrays of `chunk_scores` numbers (at least one
-    gallery's worth), whatever the number of queries.
+    Memory: the gallery once more in float64, ordered by label so that a query's positives lie
+    together, and `chunk_scores` scores (at least one gallery's worth), whatever the number of
+    queries. Inner products are of float64.
 
     Args:
         query_QD: Query embeddings.
@@ -87,21 +89,24 @@ def retrieval_ranks(
             f"gallery {gallery_ND.shape} with {g_labels.size} labels",
             "images and texts must be embedded into one space",
         )
+    order = np.argsort(g_labels, kind="stable")
+    gallery_ND, g_labels = gallery_ND[order].astype(np.float64), g_labels[order]
+    first = np.searchsorted(g_labels, q_labels, side="left")
+    past = np.searchsorted(g_labels, q_labels, side="right")
+    if not (past > first).all():
+        lost = int(np.argmin(past > first))
+        raise RankingError(f"query {lost} has no positive in the gallery", "check the labels")
     rank = np.empty(len(query_QD), dtype=np.int64)
-    positives = np.empty(len(query_QD), dtype=np.int64)
-    step = max(1, chunk_scores // max(1, len(gallery_ND)))
+    step = max(1, chunk_scores // len(gallery_ND))
     for start in range(0, len(query_QD), step):
-        part = slice(start, start + step)
-        positive = q_labels[part, None] == g_labels[None, :]
-        positives[part] = positive.sum(axis=1)
-        if not positives[part].all():
-            lost = start + int(np.argmin(positives[part]))
-            raise RankingError(f"query {lost} has no positive in the gallery", "check the labels")
-        scores = query_QD[part] @ gallery_ND.T
-        best = np.max(scores, axis=1, where=positive, initial=-np.inf)
-        bar = best - TIE * np.maximum(1.0, np.abs(best))
-        rank[part] = 1 + ((scores >= bar[:, None]) & ~positive).sum(axis=1)
-    return Ranks(rank, positives, len(gallery_ND))
+        scores = query_QD[start : start + step].astype(np.float64) @ gallery_ND.T
+        for query, row in enumerate(scores, start):
+            positive = row[first[query] : past[query]]
+            best = positive.max()
+            bar = best - TIE * max(1.0, abs(best))
+            above = np.count_nonzero(row >= bar) - np.count_nonzero(positive >= bar)
+            rank[query] = 1 + above
+    return Ranks(rank, past - first, len(gallery_ND))
 
 
 def hits(rank: Wholes, ks: Sequence[int]) -> Floats:
@@ -125,8 +130,8 @@ def mean_reciprocal_rank(rank: Wholes) -> float:
     return float(np.mean(1.0 / rank))
 
 
-def _embeddings(what: str, values: npt.ArrayLike) -> Floats:
-    array = np.asarray(values, dtype=np.float64)
+def _embeddings(what: str, values: npt.ArrayLike) -> npt.NDArray[Any]:
+    array = np.asarray(values)
     if array.ndim != 2 or len(array) == 0:
         raise RankingError(f"{what} embeddings of shape {array.shape}", "give one row an item")
     if not np.isfinite(array).all():
