@@ -1,0 +1,28 @@
+"""Public data sets, read from the folder layout in which their authors publish them."""
+
+from __future__ import annotations
+
+from sarknowlip.core.lazy import LazyTable
+
+DATASETS = LazyTable(
+    "data set",
+    {
+        "mstar": "sarknowlip.bench.datasets.mstar:Mstar",
+        "sample": "sarknowlip.bench.datasets.sample:Sample",
+        "sample-synthetic": "sarknowlip.bench.datasets.sample:SampleSynthetic",
+        "fusar-ship": "sarknowlip.bench.datasets.fusar_ship:FusarShip",
+        "opensarship": "sarknowlip.bench.datasets.opensarship:OpenSarShip",
+        "sar-acd": "sarknowlip.bench.datasets.sar_acd:SarAcd",
+        "hrsid": "sarknowlip.bench.datasets.hrsid:Hrsid",
+        "ssdd": "sarknowlip.bench.datasets.ssdd:Ssdd",
+        "sardet-100k": "sarknowlip.bench.datasets.sardet:SarDet",
+        "rsdd-sar": "sarknowlip.bench.datasets.rsdd:RsddSar",
+        "sen1floods11": "sarknowlip.bench.datasets.sen1floods11:Sen1Floods11",
+        "air-polsar-seg": "sarknowlip.bench.datasets.airpolsarseg:AirPolSarSeg",
+        "openearthmap-sar": "sarknowlip.bench.datasets.openearthmap:OpenEarthMapSar",
+        "change-pairs": "sarknowlip.bench.datasets.pairs:ChangePairs",
+        "polsf": "sarknowlip.bench.datasets.polsf:PolSf",
+        "eurosat-sar": "sarknowlip.bench.datasets.eurosat_sar:EuroSatSar",
+        "so2sat-lcz42": "sarknowlip.bench.datasets.so2sat:So2Sat",
+    },
+)
