@@ -95,6 +95,13 @@ def test_aligned_window_needs_a_whole_shift() -> None:
     assert aligned_window(UTM, GeoBox(UTM.shape, UTM.affine, "EPSG:32632")) is None
 
 
+@pytest.mark.filterwarnings("error")
+def test_source_window_outside_the_projection_is_none() -> None:
+    # no point of it has coordinates in the source's zone
+    antipodes = GeoBox((10, 10), Affine(10, 0, 600_000, 0, -10, 5_500_000), "EPSG:32660")
+    assert source_window(UTM, antipodes) is None
+
+
 def test_source_window_of_a_distant_target_is_none() -> None:
     far = GeoBox((10, 10), Affine(10, 0, 600_000, 0, -10, 4_500_000), "EPSG:32633")
     assert source_window(UTM, far) is None

@@ -52,12 +52,11 @@ def source_window(source: GeoBox, target: GeoBox, margin: int = 4) -> tuple[slic
     column, row = (grid.ravel() for grid in np.meshgrid(edge * width, edge * height))
     x, y = apply_affine(target.affine, column, row)
     move = transformer_between(pyproj_crs(target), pyproj_crs(source))
-    x, y = move.transform(x, y)
-    columns, rows = apply_affine(~source.affine, np.asarray(x), np.asarray(y))
-    finite = np.isfinite(columns) & np.isfinite(rows)
-    if not finite.any():
+    x, y = (np.asarray(values) for values in move.transform(x, y))
+    inside = np.isfinite(x) & np.isfinite(y)  # infinite outside the source's projection
+    if not inside.any():
         return None
-    columns, rows = columns[finite], rows[finite]
+    columns, rows = apply_affine(~source.affine, x[inside], y[inside])
     top, bottom = int(np.floor(rows.min())) - margin, int(np.ceil(rows.max())) + margin
     left, right = int(np.floor(columns.min())) - margin, int(np.ceil(columns.max())) + margin
     top, left = max(0, top), max(0, left)

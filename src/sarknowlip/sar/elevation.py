@@ -125,13 +125,18 @@ class Elevation:
         """Return heights at points in WGS 84 degrees, metres; NaN where unknown."""
         move = Transformer.from_crs(4326, str(self.grid.crs), always_xy=True)
         x, y = (np.asarray(values) for values in move.transform(lon, lat))
+        inside = np.isfinite(x) & np.isfinite(y)  # infinite outside the raster's projection
+        x, y = np.where(inside, x, np.nan), np.where(inside, y, np.nan)
         columns, rows = (at - 0.5 for at in apply_affine(~self.grid.affine, x, y))
         height, width = self.grid.shape
-        top, left = max(0, int(np.min(rows)) - 1), max(0, int(np.min(columns)) - 1)
-        bottom = min(height, int(np.max(rows)) + 3)
-        right = min(width, int(np.max(columns)) + 3)
+        unknown = np.full(np.shape(lon), np.nan)
+        if not inside.any():
+            return unknown
+        top, left = max(0, int(np.nanmin(rows)) - 1), max(0, int(np.nanmin(columns)) - 1)
+        bottom = min(height, int(np.nanmax(rows)) + 3)
+        right = min(width, int(np.nanmax(columns)) + 3)
         if top >= bottom or left >= right:
-            return np.full(np.shape(lon), np.nan)
+            return unknown
         values = self._read((slice(top, bottom), slice(left, right))).astype(np.float32)
         return sample(values, rows - top, columns - left).astype(np.float64)
 
