@@ -6,16 +6,22 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from shapely.geometry import shape
 
+from data.geotiff.make import make_geotiff
 from data.pairs.make import make_corpus
 from sarknowlip.core.errors import CorpusError
+from sarknowlip.corpus.build import BuildConfig, build
 from sarknowlip.corpus.catalog import Catalog
+from sarknowlip.corpus.split import SplitConfig
 from sarknowlip.data.folds import FoldConfig, fold_of, tiles_left
 from sarknowlip.data.pairs import PairDataset, Visit
 from sarknowlip.data.shards import build_shards
+from sarknowlip.geo.grid import GridConfig
 
 
 @settings(deadline=None)
@@ -62,6 +68,39 @@ def test_folds_share_out_the_split_by_block(corpus: Path) -> None:
     assert set.union(*left_out) == wanted
     assert sum(map(len, left_out)) == len(wanted)
     assert min(map(len, left_out)) > 0
+
+
+def test_tiles_that_share_ground_with_what_is_left_out_are_left_out(tmp_path: Path) -> None:
+    """Of scenes whose tiles overlap by parts, against every pair of tiles."""
+    for shift in (0, 130, 470):
+        place = Affine(10, 0, 500_000 + shift, 0, -10, 4_700_000 - shift)
+        make_geotiff(tmp_path / "in" / f"{shift}.tif", shape=(200, 200), transform=place)
+    config = BuildConfig(
+        grid=GridConfig(tile_px=32, placement="native"),
+        split=SplitConfig(block_km=0.7, val=0.0, test=0.0),
+    )
+    build([tmp_path / "in"], tmp_path / "corpus", config)
+    records = list(Catalog(tmp_path / "corpus").records())
+    ground = {r.id: shape(r.projection.footprint) for r in records}
+    beside = 0
+    for number in range(3):
+        out = {r.id for r in records if fold_of(r.block, 3, 1) == number}
+        kept = tiles_left(tmp_path / "corpus", FoldConfig(folds=3, leave_out=number, seed=1))
+        assert out
+        for key in ground.keys() - out:
+            shared = max(ground[key].intersection(ground[other]).area for other in out)
+            assert (key in kept) == (shared < 1e-3 * ground[key].area)
+        assert not kept & out
+        beside += len(ground) - len(out) - len(kept)
+        assert kept
+    assert beside > 0
+
+
+def test_where_no_fold_is_left_out_all_tiles_stay(corpus: Path) -> None:
+    ids = {r.id for r in Catalog(corpus).records()}
+    empty = next(n for n in range(500) if all(fold_of(r.block, 500, 0) != n
+                 for r in Catalog(corpus).records()))  # fmt: skip
+    assert tiles_left(corpus, FoldConfig(folds=500, leave_out=empty)) == ids
 
 
 def test_shards_leave_out_the_same_tiles(corpus: Path) -> None:

@@ -1,8 +1,9 @@
 """Folds: parts of the training split, by geographic block, so that some of it can be left out.
 
 The fold of a block follows from its name and a seed alone: it stays as it is whatever else the
-corpus holds, in whatever order. Tiles of one block are in one fold. Tiles of two blocks that
-overlap a little at the blocks' border, and share a split for it, may be in two.
+corpus holds, in whatever order. Tiles of one block are in one fold. Tiles of two blocks may overlap
+on the ground (tiles of several sizes, native placement, seams between UTM zones) and be in two
+folds; where one fold is left out, so is every tile that shares ground with it.
 """
 
 from __future__ import annotations
@@ -10,17 +11,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+import shapely
 from pydantic import Field, model_validator
 
 from sarknowlip.core.config import Config
 from sarknowlip.core.errors import CorpusError
 from sarknowlip.core.hashing import unit_interval
 from sarknowlip.corpus.catalog import Catalog
+from sarknowlip.corpus.split import OVERLAP
 
-BLOCK = "sarknowlip:block"
-"""Column of the catalog."""
+BLOCK, GEOMETRY = "sarknowlip:block", "geometry"
+"""Columns of the catalog."""
+
+Wholes = npt.NDArray[np.int64]
 
 
 class FoldConfig(Config):
@@ -55,7 +62,7 @@ def fold_of(block: str, folds: int, seed: int) -> int:
 
 
 def tiles_left(root: Path, fold: FoldConfig) -> frozenset[str]:
-    """Return the tiles of a corpus, of any split, whose block is not in the fold left out.
+    """Return the tiles of a corpus, of any split, that share no ground with the fold left out.
 
     Args:
         root: Corpus folder.
@@ -66,13 +73,24 @@ def tiles_left(root: Path, fold: FoldConfig) -> frozenset[str]:
     """
     path = Catalog(root).path
     try:
-        table = pq.read_table(path, columns=["id", BLOCK])
+        table = pq.read_table(path, columns=["id", BLOCK, GEOMETRY])
         ids, blocks = table["id"].to_pylist(), table[BLOCK].to_pylist()
-    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        footprints = shapely.from_wkb(table[GEOMETRY].to_pylist())
+    except (pa.ArrowException, shapely.GEOSException, OSError, ValueError, KeyError) as error:
         raise CorpusError(f"cannot read {path}: {error}", "rebuild the corpus") from error
-    out = {
-        block for block in set(blocks) if fold_of(block, fold.folds, fold.seed) == fold.leave_out
-    }
-    return frozenset(
-        tile_id for tile_id, block in zip(ids, blocks, strict=True) if block not in out
-    )
+    fold_N = np.array([fold_of(block, fold.folds, fold.seed) for block in blocks])
+    out_N = fold_N == fold.leave_out
+    seen_N = ~out_N
+    seen_N[_sharing(footprints, out_N)] = False
+    return frozenset(np.array(ids, dtype=object)[seen_N])
+
+
+def _sharing(footprints: npt.NDArray[np.object_], out_N: npt.NDArray[np.bool_]) -> Wholes:
+    """Return the tiles that are not out but share ground with one that is."""
+    out, others = np.flatnonzero(out_N), np.flatnonzero(~out_N)
+    other, one = shapely.STRtree(footprints[out]).query(footprints[others], predicate="intersects")
+    near = footprints[others[other]], footprints[out[one]]
+    smaller = np.minimum(*map(shapely.area, near))
+    shares = shapely.area(shapely.intersection(*near)) > OVERLAP * smaller
+    found: Wholes = others[np.unique(other[shares])]
+    return found

@@ -1,4 +1,7 @@
-"""The folds of a loop: which tiles each model was kept from, and what it makes of their texts."""
+"""The folds of a loop: which tiles each model was kept from, and what it makes of their texts.
+
+Kept from it were also tiles of other folds that share ground with these (`data.folds`).
+"""
 
 from __future__ import annotations
 
