@@ -11,10 +11,10 @@ import numpy as np
 from sarknowlip.bench.dataset import Part
 from sarknowlip.bench.datasets.grd import grd_reader
 from sarknowlip.bench.datasets.grouped import dealt, kept_apart
-from sarknowlip.bench.datasets.pictures import kept, listed, size
+from sarknowlip.bench.datasets.pictures import kept, levels, listed
 from sarknowlip.bench.datasets.published import Published, Sheet
 from sarknowlip.bench.datasets.windows import Window, cut
-from sarknowlip.bench.example import Example, Mask
+from sarknowlip.bench.example import UNLABELLED, Example, Mask
 
 PLACES = ("v1.1/data/flood_events/HandLabeled", "data/flood_events/HandLabeled", ".")
 LISTS: tuple[tuple[Part, str], ...] = (
@@ -33,11 +33,11 @@ class Sen1Floods11(Published):
 
     @classmethod
     def open(cls, data: Path) -> Self:
-        """Find the set below a data folder; headers of pictures are read.
+        """Find the set below a data folder; labels are read, pictures are not.
 
         Raises:
             BenchError: The set is not there or lacks files.
-            ProductError: A picture is damaged.
+            ProductError: A label picture is damaged.
         """
         root = cls.found(data)
         folder = next((root / p for p in PLACES if (root / p / "S1Hand").is_dir()), root)
@@ -52,16 +52,28 @@ class Sen1Floods11(Published):
             truth = folder / "LabelHand" / f"{name}_LabelHand.tif"
             if not truth.is_file():
                 raise cls.absent(data, f"LabelHand/{truth.name}")
-            for window in cut(Window(0, 0, *size(path)), cls.card.window):
+            for window in _labelled(cls.card, truth):
                 chip_id = f"{name}-{window.name}"
                 read = grd_reader(cls.card, chip_id, path, window)
                 examples.append(Example(chip_id, name, read, Mask(partial(_labels, truth, window))))
-        names = sorted(chips)
+        names = sorted({example.group for example in examples})
+        bare = sorted(set(chips) - set(names))
+        notes = [f"chips without a labelled pixel left out: {', '.join(bare)}"] * bool(bare)
         if parts:
             _, held_out, _ = kept_apart(names, [parts[name] for name in names])
-            return cls({"segmentation": examples}, held_out)
-        notes = ["no split files: chips are dealt"]
+            return cls({"segmentation": examples}, held_out, notes)
+        notes.append("no split files: chips are dealt")
         return cls({"segmentation": examples}, dealt(names, salt=cls.card.name), notes)
+
+
+def _labelled(card: Sheet, path: Path) -> list[Window]:
+    """Return the windows of a chip that hold a labelled pixel."""
+    labels = levels(path)
+    return [
+        window
+        for window in cut(Window(0, 0, labels.shape[0], labels.shape[1]), card.window)
+        if (window.labels(labels) != UNLABELLED).any()
+    ]
 
 
 def _published(root: Path) -> dict[str, Part]:

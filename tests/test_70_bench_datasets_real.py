@@ -1,0 +1,142 @@
+"""Readers of public data sets on real samples, where these are at hand."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sarknowlip.bench.dataset import Part
+from sarknowlip.bench.datasets.hrsid import Hrsid
+from sarknowlip.bench.datasets.mstar import Mstar
+from sarknowlip.bench.datasets.opensarship import OpenSarShip
+from sarknowlip.bench.datasets.pairs import ChangePairs
+from sarknowlip.bench.datasets.polsf import PolSf
+from sarknowlip.bench.datasets.published import Published
+from sarknowlip.bench.datasets.sar_acd import SarAcd
+from sarknowlip.bench.datasets.sen1floods11 import Sen1Floods11
+from sarknowlip.bench.example import Boxes, Count, Example, Label, Mask
+
+Shared = Callable[[str], Path]
+PARTS: tuple[Part, ...] = ("train", "test")
+
+
+def split(dataset: Published, task: str) -> list[Sequence[Example]]:
+    """Return train and test examples, groups checked to be apart."""
+    found = [dataset.examples(task, part) for part in PARTS]
+    assert not {e.group for e in found[0]} & {e.group for e in found[1]}
+    ids = [e.id for part in found for e in part]
+    assert len(ids) == len(set(ids))
+    return found
+
+
+def by_class(examples: Sequence[Example]) -> list[int]:
+    counts = Counter(e.truth.index for e in examples if isinstance(e.truth, Label))
+    return [counts[index] for index in range(max(counts) + 1)]
+
+
+def by_pixel(examples: Sequence[Example]) -> Counter[int]:
+    counts: Counter[int] = Counter()
+    for example in examples:
+        assert isinstance(example.truth, Mask)
+        values, numbers = np.unique(example.truth.read(), return_counts=True)
+        counts.update(dict(zip(values.tolist(), numbers.tolist(), strict=True)))
+    return counts
+
+
+def test_mstar_has_the_published_counts(shared_data: Shared) -> None:
+    mstar = Mstar.open(shared_data("mstar10").parent)
+    train, test = split(mstar, "classification")
+    assert by_class(train) == [299, 233, 298, 256, 233, 299, 299, 232, 299, 299]
+    assert by_class(test) == [183, 130, 183, 130, 131, 183, 182, 131, 183, 183]
+    tile = train[0].image()
+    assert tile.db.shape == (1, 128, 128)
+    assert tile.db.max() == 0.0
+
+
+def test_mstar_neighbours_in_file_order_look_alike(shared_data: Shared) -> None:
+    """Why groups are runs: chips are numbered by azimuth."""
+    mstar = Mstar.open(shared_data("mstar10").parent)
+    train = [e for e in mstar.examples("few-shot", "train") if e.truth == Label(9)]
+    small = [e.image().db.reshape(32, 4, 32, 4).mean(axis=(1, 3)).ravel() for e in train]
+    related = np.corrcoef(small)
+    near, far = (float(np.diagonal(related, step).mean()) for step in (1, 20))
+    assert near > far + 0.2
+
+
+def test_sar_acd_has_look_alikes_that_stay_together(shared_data: Shared) -> None:
+    acd = SarAcd.open(shared_data("sar-acd").parent)
+    train, test = split(acd, "classification")
+    assert len(train) + len(test) == 2023
+    assert 500 < len(acd.groups) < 700, acd.notes
+    shares = np.array(by_class(test)) / (np.array(by_class(train)) + by_class(test))
+    assert (np.abs(shares - 0.3) < 0.05).all()
+
+
+def test_hrsid_boxes_lie_on_bright_ships(shared_data: Shared) -> None:
+    hrsid = Hrsid.open(shared_data("hrsid-sample").parent)
+    train, test = split(hrsid, "detection")
+    assert len(train) + len(test) == 36
+    assert sum(e.truth.number for p in PARTS for e in hrsid.examples("counting", p)
+               if isinstance(e.truth, Count)) == 69  # fmt: skip
+    above = []
+    for example in [*train[:8], *test]:
+        assert isinstance(example.truth, Boxes)
+        db = example.image().db[0]
+        for corners in example.truth.corners.astype(int):
+            (left, top), (right, bottom) = corners[0], corners[2]
+            above.append(db[top:bottom, left:right] - np.median(db))
+    assert all(box.max() > 10.0 for box in above)
+    assert np.mean([box.mean() > 3.0 for box in above]) > 0.9
+
+
+def test_opensarship_scenes_and_types(shared_data: Shared) -> None:
+    ships = OpenSarShip.open(shared_data("opensarship").parent)
+    train, test = split(ships, "classification")
+    assert np.add(by_class(train), by_class(test)).tolist() == [170, 103, 12]
+    assert len(ships.groups) == 6
+    for scene in ships.groups:
+        asked = ships.leaving_out(scene).examples("classification", "test")
+        tile = asked[0].image()
+        assert -45 < np.nanmedian(tile.db) < 0, "sea"
+        middle = tile.db[-1][tuple(slice(n // 3, n - n // 3) for n in tile.db.shape[1:])]
+        assert np.nanmax(middle) > np.nanmedian(tile.db[-1]) + 6, "a ship in the middle"
+
+
+def test_sen1floods11_windows(shared_data: Shared) -> None:
+    floods = Sen1Floods11.open(shared_data("sen1floods11-sample").parent)
+    train, test = split(floods, "segmentation")
+    assert len(floods.groups) == 7
+    assert "Ghana_83483" in floods.notes[0], "a chip that nobody could label"
+    counts = by_pixel([*train, *test])
+    assert (counts[0], counts[1]) == (1_174_399, 302_681), "each labelled pixel once"
+    for chip in ("India_900498", "Pakistan_849790", "Spain_6860600"):
+        levels: dict[int, list[float]] = {0: [], 1: []}
+        for example in floods.leaving_out(chip).examples("segmentation", "test"):
+            assert isinstance(example.truth, Mask)
+            tile, mask = example.image(), example.truth.read()
+            assert tile.geobox.crs is not None
+            assert tile.geobox.crs.epsg == 4326
+            assert tile.acquisition.polarizations == ("VV", "VH")
+            for index in levels:
+                levels[index] += tile.db[1][mask == index].tolist()
+        assert np.nanmedian(levels[1]) < np.nanmedian(levels[0]) - 2.0, chip
+
+
+def test_bern_is_halved_across_its_changes(shared_data: Shared) -> None:
+    pairs = ChangePairs.open(shared_data("change-pairs").parent)
+    train, test = (by_pixel(part) for part in split(pairs, "change"))
+    assert train[1] + test[1] > 0.7 * 1155, "of all changed pixels, few lie in the gap"
+    assert min(train[1], test[1]) > 300
+
+
+@pytest.mark.parametrize("part", [0, 1], ids=PARTS)
+def test_polsf_has_all_classes_on_both_sides(part: int, shared_data: Shared) -> None:
+    polsf = PolSf.open(shared_data("polsf-airsar").parent)
+    counts = by_pixel(split(polsf, "polsar")[part])
+    assert min(counts[index] for index in range(5)) > 1000
+    example = polsf.examples("polsar", PARTS[part])[0]
+    assert example.image().db.shape[0] == 3
