@@ -160,7 +160,7 @@ def cider(
     """Return CIDEr-D (or CIDEr) of every caption, each 0…10, shape (N,).
 
     Mean cosine of tf-idf vectors over references and over n-grams of length 1…4, times 10 (Vedantam
-    et al., "CIDEr", CVPR 2015, §4; CIDEr-D: §6). A document is an item with all its references;
+    et al., "CIDEr", CVPR 2015). A document is an item with all its references;
     frequencies come from the references given, so that scores of different sets don't compare. No
     stemming, as in the authors' code. The corpus' score is the mean.
 

@@ -12,7 +12,7 @@ There are neither crowds nor difficult truths, and no ranges of area.
 
 Two rules make a number of precision and recall, both over the precision that is reached at a recall
 or beyond it: "coco" is the mean at recalls 0, 0.01, …, 1; "voc" the whole area (Everingham et al.,
-IJCV 111, 2015, §2.2.3; there a detection that overlaps a taken truth most is wrong even if another
+IJCV 111, 2015; there a detection that overlaps a taken truth most is wrong even if another
 is near).
 
 Legend of array names: N boxes, M detections that count, I images, K classes, T thresholds.
