@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from data.sets.make import (
     SCENES,
     grey,
     make_airpolsarseg,
+    make_eurosat,
     make_fusar,
     make_hrsid,
     make_mstar,
@@ -24,11 +26,13 @@ from data.sets.make import (
     make_sample,
     make_sar_acd,
     make_sen1floods11,
+    make_so2sat,
     make_ssdd,
     phoenix,
     saved,
 )
 from sarknowlip.bench.datasets.airpolsarseg import AirPolSarSeg
+from sarknowlip.bench.datasets.eurosat_sar import EuroSatSar
 from sarknowlip.bench.datasets.fusar_ship import FusarShip
 from sarknowlip.bench.datasets.hrsid import Hrsid
 from sarknowlip.bench.datasets.mstar import Mstar
@@ -41,9 +45,11 @@ from sarknowlip.bench.datasets.rsdd import RsddSar
 from sarknowlip.bench.datasets.sample import Sample, SampleSynthetic
 from sarknowlip.bench.datasets.sar_acd import SarAcd
 from sarknowlip.bench.datasets.sen1floods11 import Sen1Floods11
+from sarknowlip.bench.datasets.so2sat import So2Sat
 from sarknowlip.bench.datasets.ssdd import Ssdd
 from sarknowlip.bench.example import Boxes, Example, Label, Mask
 from sarknowlip.bench.metrics import BenchError
+from sarknowlip.core.errors import ProductError
 from sarknowlip.sar.chip import amplitude_db
 
 
@@ -313,3 +319,63 @@ def test_polsf_channels_stand_for_bounces(tmp_path: Path) -> None:
     np.testing.assert_allclose(tile.db, amplitude_db(window[:, :, ::-1].transpose(2, 0, 1)))
     seen = np.unique(np.concatenate([mask(e).ravel() for e in both(polsf, "polsar")]))
     assert seen.tolist() == [-1, 0, 1, 2, 3, 4]
+
+
+def test_mstar_without_a_depression_is_one_line(tmp_path: Path) -> None:
+    make_mstar(tmp_path)
+    chip = next((tmp_path / "mstar").rglob("HB00170.017"))
+    chip.write_bytes(chip.read_bytes().replace(b"DesiredDepression", b"OtherDepression!!"))
+    with pytest.raises(ProductError, match=r"HB00170\.017: no DesiredDepression"):
+        Mstar.open(tmp_path)
+
+
+def test_a_damaged_member_of_an_archive_is_one_line(tmp_path: Path) -> None:
+    make_opensarship(tmp_path)
+    archive = tmp_path / "OpenSARShip" / f"{SCENES[0]}.zip"
+    ships = OpenSarShip.open(tmp_path).leaving_out(SCENES[0])
+    content = bytearray(archive.read_bytes())
+    place = content.index(b"Patch_Cal/Cargo_x0_y0.tif") + 60
+    content[place : place + 200] = b"\x55" * 200
+    archive.write_bytes(content)
+    with pytest.raises(ProductError, match=SCENES[0]):
+        ships.examples("few-shot", "test")[0].image()
+
+
+def test_so2sat_without_h5py_names_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    root = tmp_path / "so2sat-lcz42"
+    root.mkdir()
+    for name in ("training.h5", "testing.h5"):
+        (root / name).write_bytes(b"\0")
+    with pytest.raises(BenchError, match=r"without h5py; pip install 'sarknowlip\[hdf5\]'"):
+        So2Sat.open(tmp_path)
+
+
+def test_so2sat_reads_filtered_intensities(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed: the extra hdf5")
+    make_so2sat(tmp_path)
+    opened = So2Sat.open(tmp_path)
+    assert len(opened.examples("classification", "train")) == 40
+    example = opened.examples("classification", "test")[7]
+    with h5py.File(tmp_path / "so2sat-lcz42" / "testing.h5") as content:
+        patch, label = content["sen1"][7], content["label"][7]
+    tile = example.image()
+    assert tile.acquisition.polarizations == ("VV", "VH")
+    np.testing.assert_allclose(tile.db[0], 10 * np.log10(patch[:, :, 5]), rtol=1e-4)
+    np.testing.assert_allclose(tile.db[1], 10 * np.log10(patch[:, :, 4]), rtol=1e-4)
+    assert example.truth == Label(int(label.argmax()))
+
+
+def test_eurosat_sar_is_parted_by_ground(tmp_path: Path) -> None:
+    make_eurosat(tmp_path)
+    eurosat = EuroSatSar.open(tmp_path)
+    assert len(eurosat.groups) == 2
+    for example in both(eurosat, "classification"):
+        odd = int(example.id.rsplit("_", 1)[1]) % 2
+        tile = example.image()
+        assert tile.geobox.crs is not None
+        assert tile.geobox.affine.c == 300_000 + 200_000 * odd
+    parts = [{e.group for e in eurosat.examples("zero-shot", part)} for part in ("train", "test")]
+    assert all(len(part) == 1 for part in parts)

@@ -38,6 +38,11 @@ def test_dealing_holds_the_share_and_never_everything(groups: list[str], share: 
     assert held < share * len(groups) + largest
 
 
+def test_two_groups_of_different_kinds_are_parted_too() -> None:
+    assert len(dealt(["a", "b"], ["x", "y"])) == 1
+    assert dealt(["a", "a"], ["x", "y"]) == frozenset()
+
+
 @given(names, st.randoms())
 def test_dealing_does_not_depend_on_order(groups: list[str], random: object) -> None:
     mixed = list(groups)

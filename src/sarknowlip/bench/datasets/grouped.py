@@ -43,8 +43,8 @@ def dealt(
     """Return the groups of a test part, about a share of the items of each kind.
 
     Groups of a kind are taken in the order of a hash of their names until they hold the share;
-    both parts get a group of every kind that has two. The outcome depends on names and sizes of
-    groups alone.
+    both parts get a group of every kind that has two, and each part at least one group if there
+    are two. The outcome depends on names and sizes of groups alone.
 
     Args:
         groups: Group of each item.
@@ -53,6 +53,10 @@ def dealt(
         share: Of items in the test part, between 0 and 1.
         salt: Name of the set.
     """
+
+    def luck(name: str) -> tuple[float, str]:
+        return unit_interval("test part", salt, name), name
+
     seen: dict[str, Counter[str]] = defaultdict(Counter)
     for group, kind in zip(groups, kinds or [""] * len(groups), strict=True):
         seen[group][str(kind)] += 1
@@ -61,7 +65,7 @@ def dealt(
         by_kind[min(counts, key=lambda kind: (-counts[kind], kind))].append(group)
     test: set[str] = set()
     for members in by_kind.values():
-        members.sort(key=lambda name: (unit_interval("test part", salt, name), name))
+        members.sort(key=luck)
         wanted = share * sum(seen[name].total() for name in members)
         held = 0.0
         for name in members[:-1]:
@@ -69,6 +73,8 @@ def dealt(
                 break
             test.add(name)
             held += seen[name].total()
+    if not test and len(seen) > 1:
+        test.add(min(seen, key=luck))
     return frozenset(test)
 
 

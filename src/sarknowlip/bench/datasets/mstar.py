@@ -85,10 +85,10 @@ def _phoenix(card: MstarSheet, root: Path) -> Iterator[tuple[Part, Example]]:
         if kind is None or serial != card.serials.get(kind, serial):
             continue
         header = _header(path)
-        part = part_of.get(round(float(header.get("DesiredDepression", "nan") or "nan")))
+        part = part_of.get(round(_number(path, header, "DesiredDepression")))
         if part is None:
             continue
-        sector = int(float(header.get("TargetAz", "0")) % 360 // SECTOR_DEG)
+        sector = int(_number(path, header, "TargetAz") % 360 // SECTOR_DEG)
         chip_id = f"{part}-{kind}-{path.name}"
         read: Reader = partial(_read, card, chip_id, path)
         group = f"{part}-{kind}-az{sector:02}"
@@ -117,13 +117,22 @@ def _header(path: Path) -> dict[str, str]:
     return {name.strip(): value.strip() for name, value in pairs}
 
 
+def _number(path: Path, header: Mapping[str, str], name: str) -> float:
+    """Return a number of a header.
+
+    Raises:
+        ProductError: It is not there.
+    """
+    try:
+        return float(header[name])
+    except (KeyError, ValueError) as error:
+        raise ProductError(f"{path}: no {name} in its header", "fetch the chip again") from error
+
+
 def _read(card: MstarSheet, chip_id: str, path: Path) -> TileImage:
     header = _header(path)
-    try:
-        rows, columns = int(header["NumberOfRows"]), int(header["NumberOfColumns"])
-        length = int(header["PhoenixHeaderLength"])
-    except (KeyError, ValueError) as error:
-        raise ProductError(f"{path}: no {error} in its header", "fetch the chip again") from error
+    names = ("NumberOfRows", "NumberOfColumns", "PhoenixHeaderLength")
+    rows, columns, length = (int(_number(path, header, name)) for name in names)
     content = path.read_bytes()
     start = len(content) - 2 * 4 * rows * columns
     if start < length:

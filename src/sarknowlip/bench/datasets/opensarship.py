@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -150,7 +151,10 @@ def _content(path: Path, name: str) -> bytes:
     if path.is_dir():
         return (path / name).read_bytes()
     with _archive(path) as archive:
-        return archive.read(name)
+        try:
+            return archive.read(name)
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            raise ProductError(f"cannot read {path}: {error}", "fetch the scene again") from error
 
 
 def _archive(path: Path) -> zipfile.ZipFile:

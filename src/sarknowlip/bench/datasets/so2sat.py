@@ -20,6 +20,7 @@ from sarknowlip.bench.datasets.published import Published, Sheet
 from sarknowlip.bench.example import Example, Label, Reader
 from sarknowlip.bench.metrics import BenchError
 from sarknowlip.core.errors import ProductError
+from sarknowlip.geo.raster import guarded
 from sarknowlip.sar.product import Radiometry
 from sarknowlip.sar.scaling import power_to_db
 from sarknowlip.sar.tile import TileImage
@@ -72,7 +73,7 @@ def _patches(card: Sheet, part: Part, path: Path) -> Iterator[Example]:
 
 
 def _labels(path: Path, classes: int) -> npt.NDArray[np.int64]:
-    with _opened(path) as content:
+    with guarded(path), _opened(path) as content:
         if "label" not in content or content["label"].shape[1:] != (classes,):
             raise BenchError(
                 f"{path}: no labels of {classes} classes", "fetch version 2 or 3 of the set"
@@ -87,7 +88,9 @@ def _labels(path: Path, classes: int) -> npt.NDArray[np.int64]:
 
 
 def _read(sheet: Sheet, chip_id: str, path: Path, place: int) -> TileImage:
-    with _opened(path) as content:
+    with guarded(path), _opened(path) as content:
+        if "sen1" not in content:
+            raise ProductError(f"{path} has no sen1", "fetch the file again")
         patch = np.asarray(content["sen1"][place], dtype=np.float32)
     power = np.stack([patch[:, :, VV], patch[:, :, VH]])
     return sheet.chip(chip_id, power_to_db(np.where(power > 0.0, power, np.nan)), SIGMA0)
@@ -100,7 +103,4 @@ def _opened(path: Path) -> Any:
         raise BenchError(
             f"{path} cannot be read without h5py", "pip install 'sarknowlip[hdf5]'"
         ) from error
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        raise ProductError(f"cannot read {path}: {error}", "fetch the file again") from error
+    return h5py.File(path, "r")
