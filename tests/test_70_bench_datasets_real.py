@@ -88,9 +88,11 @@ def test_hrsid_boxes_lie_on_bright_ships(shared_data: Shared) -> None:
         db = example.image().db[0]
         for corners in example.truth.corners.astype(int):
             (left, top), (right, bottom) = corners[0], corners[2]
-            above.append(db[top:bottom, left:right] - np.median(db))
-    assert all(box.max() > 10.0 for box in above)
-    assert np.mean([box.mean() > 3.0 for box in above]) > 0.9
+            around = np.zeros(db.shape, dtype=bool)
+            around[max(top - 8, 0) : bottom + 8, max(left - 8, 0) : right + 8] = True
+            around[top:bottom, left:right] = False
+            above.append(db[top:bottom, left:right].mean() - db[around].mean())
+    assert min(above) > 2.0, "decibels above the eight pixels around, on sea and in harbours"
 
 
 def test_opensarship_scenes_and_types(shared_data: Shared) -> None:
@@ -138,5 +140,18 @@ def test_polsf_has_all_classes_on_both_sides(part: int, shared_data: Shared) -> 
     polsf = PolSf.open(shared_data("polsf-airsar").parent)
     counts = by_pixel(split(polsf, "polsar")[part])
     assert min(counts[index] for index in range(5)) > 1000
-    example = polsf.examples("polsar", PARTS[part])[0]
-    assert example.image().db.shape[0] == 3
+
+
+def test_polsf_classes_look_as_they_are_called(shared_data: Shared) -> None:
+    """Why names differ from those published with the map: its class 3 is the ocean, not a town."""
+    polsf = PolSf.open(shared_data("polsf-airsar").parent)
+    levels: list[list[float]] = [[], [], [], [], []]
+    for example in [*polsf.examples("polsar", "train"), *polsf.examples("polsar", "test")]:
+        assert isinstance(example.truth, Mask)
+        cross, mask = example.image().db[1], example.truth.read()
+        for index in range(5):
+            levels[index] += cross[mask == index].tolist()
+    mean = {name: np.mean(found) for name, found in zip(polsf.classes, levels, strict=True)}
+    assert sorted(mean, key=lambda name: mean[name])[0] == "water"
+    assert {"bare soil", "water"} == set(sorted(mean, key=lambda name: mean[name])[:2])
+    assert max(mean, key=lambda name: mean[name]) in ("urban", "vegetation")
