@@ -21,7 +21,6 @@ from sarknowlip.annotate.store import (
     CLAIMS,
     EVIDENCE,
     TEXTS,
-    annotation_folder,
     read_claims,
     read_texts,
     texts_table,
@@ -29,51 +28,64 @@ from sarknowlip.annotate.store import (
 )
 from sarknowlip.annotate.version import adding, appearing, read_manifest, write_manifest
 from sarknowlip.core.hashing import digest, unit_interval
+from sarknowlip.corpus.catalog import ANNOTATIONS
 from sarknowlip.data.shards import IMAGES, SHARDS, build_shards
 from sarknowlip.knowledge.store import COMPRESSION
 
-WHOLE = "v0001"
-"""Version that has all texts."""
+READY = "ready"
 
 
-def linked(source: Path, target: Path) -> Path:
+def linked(source: Path, target: Path, *without: str) -> Path:
     """Return a copy of a folder that shares its files, locks and what is unfinished left out.
 
     Nothing in a corpus or a loop is changed in place, so that copies stay what they were.
+
+    Args:
+        source: The folder.
+        target: The copy; if it is there, it is left as it is.
+        without: Names that are left out.
     """
     if not target.is_dir():
         partial = target.with_name(f".{target.name}.making")
         shutil.rmtree(partial, ignore_errors=True)
         partial.parent.mkdir(parents=True, exist_ok=True)
-        hidden = shutil.ignore_patterns(".*")
+        hidden = shutil.ignore_patterns(".*", *without)
         shutil.copytree(source, partial, copy_function=os.link, ignore=hidden)
         partial.rename(target)
     return target
 
 
-def fewer(corpus: Path, target: Path, most: int, *, seed: int = 0) -> tuple[Path, str]:
-    """Return a corpus with at most `most` sentences a tile, and the version that has them."""
-    root = linked(corpus, target)
-    key = digest(["fewer", read_manifest(annotation_folder(root, WHOLE))["key"], most, seed])
-    for folder in versions(root):
-        if read_manifest(folder)["key"] == key:
-            return root, folder.name
-    source = annotation_folder(root, WHOLE)
+def fewer(corpus: Path, target: Path, most: int, *, seed: int = 0) -> Path:
+    """Return a corpus whose only texts are at most `most` sentences a tile.
+
+    Args:
+        corpus: With the texts that these are drawn from, its oldest.
+        target: Made unless it is there, and then it needs no other corpus.
+        most: Sentences of a tile.
+        seed: Of the draw.
+    """
+    if (target / READY).is_file():
+        return target
+    source = versions(corpus)[0]
+    shutil.rmtree(target, ignore_errors=True)
+    root = linked(corpus, target, ANNOTATIONS, "v[0-9]*", READY)
+    manifest = read_manifest(source)
     kinds = {claim.id: claim.predicate for claim in read_claims(source)}
     texts = [text for own in _by_tile(read_texts(source)) for text in kept(own, kinds, most, seed)]
-    about = {name: read_manifest(source)[name] for name in ("recipe", "versions", "attributions")}
+    about = {name: manifest[name] for name in ("recipe", "versions", "attributions")}
     with adding(root) as place, appearing(place) as partial:
         for name in (EVIDENCE, CLAIMS):
             shutil.copyfile(source / name, partial / name)
         pq.write_table(texts_table(texts), partial / TEXTS, compression=COMPRESSION)
-        made = {"parent": WHOLE, "made_by": "fewer", "report": {"texts": len(texts)}}
-        write_manifest(partial, key, about | made)
-    sharded(root)
-    return root, place.name
+        made = {"made_by": "fewer", "report": {"texts": len(texts)}}
+        write_manifest(partial, digest(["fewer", manifest["key"], most, seed]), about | made)
+    build_shards(root)
+    (root / READY).touch()
+    return root
 
 
 def sharded(root: Path) -> None:
-    """Build shards of the newest texts, of a corpus that has some: training reads them faster."""
+    """Build shards of the newest texts, if tiles have some: training reads them faster."""
     newest = versions(root)[-1].name
     if (root / SHARDS / IMAGES).is_dir() and not (root / SHARDS / newest).is_dir():
         build_shards(root, newest)

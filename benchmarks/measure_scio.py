@@ -5,9 +5,10 @@
 
 OUT holds the corpora of `learning_cities.py` (made here if absent): "held-out", and "more" or, with
 `--corpus train`, the smaller "train". Of both at most `--sentences` sentences a tile are used and
-nothing else (`learning_fewer.py`). OUT/scio/NAME holds a measurement of one setting: a folder for
-each seed and arm, and a table that appears when the arm is done. Processes that are started alike
-share the arms, on one machine or on several of one file system; run again, it goes on. Arms:
+nothing else (`learning_fewer.py`). OUT/scio/NAME holds a measurement of one setting: the corpora
+with fewer texts, after which the others are not needed, a folder for each seed and arm, and a table
+that appears when the arm is done. Processes that are started alike share the arms; run again, it
+goes on. On a GPU: `--processes 8 --set score.how.batch=256`. Arms:
 
 - begin: errors of five kinds planted in `--share` of the training sentences (validation texts stay
   as they are), the trainings of the first round and their scores, once for all loops on them;
@@ -49,8 +50,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 from learning_cities import CORPORA, HELD_OUT, MORE, corpora, tell
-from learning_fewer import fewer
-from scio_arms import ARMS, BEGIN, BEGUN, UNTRUSTED, Row, Seed, Setting
+from learning_fewer import READY, fewer
+from scio_arms import ARMS, BEGIN, BEGUN, CLEAN, UNTRUSTED, Row, Seed, Setting
 from shared_work import Job, alone, minutes_left, work
 
 from sarknowlip.annotate.store import TEXTS, annotation_folder
@@ -84,9 +85,8 @@ def jobs_of(asked: argparse.Namespace, folder: Path, tiles: int, texts: int) -> 
 
 def run(asked: argparse.Namespace, folder: Path) -> None:
     """Do what no other process does, until all is done."""
-    learned = fewer(asked.out / asked.corpus, folder / "learned", asked.sentences)
-    held = fewer(asked.out / HELD_OUT, folder / "held-out", asked.sentences)
-    texts = pq.read_metadata(annotation_folder(*learned) / TEXTS).num_rows
+    learned, held = folder / "learned", folder / "held-out"
+    texts = pq.read_metadata(annotation_folder(learned, CLEAN) / TEXTS).num_rows
     jobs = jobs_of(asked, folder, texts // asked.sentences, texts)
 
     def left() -> str:
@@ -221,9 +221,11 @@ def main() -> None:
         folder / "setting.json", about | {"setting": asked.setting.model_dump(mode="json")}
     )
     with alone(asked.out / "scio" / ".corpora.lock"):
-        list(corpora(asked.out, names=(HELD_OUT, asked.corpus)))
-        for source, name in ((asked.corpus, "learned"), (HELD_OUT, "held-out")):
-            fewer(asked.out / source, folder / name, asked.sentences)
+        sources = {folder / "learned": asked.corpus, folder / "held-out": HELD_OUT}
+        if not all((target / READY).is_file() for target in sources):
+            list(corpora(asked.out, names=(HELD_OUT, asked.corpus)))
+        for target, source in sources.items():
+            fewer(asked.out / source, target, asked.sentences)
     if asked.processes == 1:
         run(asked, folder)
         return

@@ -39,6 +39,7 @@ from sarknowlip.train.rounds.recipes import SCIO_RECIPES
 from sarknowlip.train.rounds.record import JUDGED, ROUNDS, round_folder, rounds_of
 
 SIGNALS = ("contrastive", "matching", "reconstruction", "regeneration", "evidence")
+CLEAN = "v0001"
 BEGIN, UNTRUSTED = "begin", "loop-trusted"
 SINGLE = ("clean", "corrupted")
 BEGUN = ("loop", *(f"loop-{name}" for name in SIGNALS), UNTRUSTED)
@@ -106,8 +107,8 @@ class Seed:
         setting: What is measured.
         seed: Of trainings and errors.
         folder: Where its arms lie.
-        corpus: Corpus that is learned from, and the version of its texts that is right.
-        held: The same of the one that is measured on.
+        corpus: Corpus that is learned from, whose texts `CLEAN` are right.
+        held: The one that is measured on; None measures detection alone.
     """
 
     def __init__(
@@ -115,17 +116,16 @@ class Seed:
         setting: Setting,
         seed: int,
         folder: Path,
-        corpus: tuple[Path, str],
-        held: tuple[Path, str],
+        corpus: Path,
+        held: Path | None,
     ) -> None:
         self.setting, self.seed, self.folder = setting, seed, folder
-        self.corpus, self.clean = corpus
-        self.held = held
+        self.corpus, self.held = corpus, held
         self.ledger, self.trusted = folder / "ledger.parquet", folder / "trusted.parquet"
 
     def measured(self, arm: str) -> list[Row]:
-        """Run an arm, or go on with it; return its rows, the last one with the time it took."""
-        start = time.monotonic()
+        """Run an arm, or go on with it; return its rows, the last ones with the time it took."""
+        start, busy = time.monotonic(), time.process_time()
         if arm == BEGIN:
             found = list(self._begin())
         elif arm in SINGLE:
@@ -133,7 +133,9 @@ class Seed:
         else:
             found = list(self._loop(arm))
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        return [*found, ["", "", "seconds", device, "", f"{time.monotonic() - start:.0f}", "", ""]]
+        took = {"seconds": time.monotonic() - start, "processor": time.process_time() - busy}
+        times = [["", "", name, device, "", f"{value:.0f}", "", ""] for name, value in took.items()]
+        return [*found, *times]
 
     def _begin(self) -> Iterator[Row]:
         """Plant errors, train the folds of the first round, and score all texts."""
@@ -141,7 +143,7 @@ class Seed:
         config = CorruptConfig(
             share=self.setting.share, splits=("train",), levels=("sentence",), seed=self.seed
         )
-        report = corrupt(root, config, self.ledger, version=self.clean)
+        report = corrupt(root, config, self.ledger, version=CLEAN)
         sharded(root)
         tell(f"{report.version}: planted {report.planted}, {report.unplaced} found no room")
         for kind, count in report.planted.items():
@@ -202,7 +204,7 @@ class Seed:
 
     def _single(self, arm: str) -> Iterator[Row]:
         """Train as long as a loop's last model, and as long as a loop in all."""
-        root, version = self.corpus, self.clean
+        root, version = self.corpus, CLEAN
         if arm == "corrupted":
             root = self.folder / BEGIN / "corpus"
             version = _newest(root)
@@ -220,7 +222,7 @@ class Seed:
         looked_at: set[str] = set()
         if arm == "clean-loop":
             linked(self.corpus, root)
-            config = self._config(arm, self.clean)
+            config = self._config(arm, CLEAN)
         else:
             begin = self.folder / BEGIN
             linked(begin / "corpus", root)
@@ -264,9 +266,10 @@ class Seed:
 
     def _held_out(self, run: Path, steps: int) -> Iterator[Row]:
         """Yield what a model is worth on cities never seen."""
+        if self.held is None:
+            return
         model, processor = load(run)
-        corpus, version = self.held
-        scorer = Scorer(model, processor, HeldOut.read(corpus, "test", version, processor))
+        scorer = Scorer(model, processor, HeldOut.read(self.held, "test", CLEAN, processor))
         recalls: list[float] = []
         for part in (scorer.retrieval(), scorer.matching(), scorer.said()):
             for s in part:

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from data.runs.small import config as small_training
+from data.told.make import GRID, make_told
 from sarknowlip.annotate.claim import Text
 from sarknowlip.annotate.compose import Composer, TextConfig
 from sarknowlip.annotate.corrupt.config import CorruptConfig
@@ -74,27 +75,35 @@ class Played:
         return middle + unit_interval("score", text.id)
 
 
+@dataclass(frozen=True)
+class Spoilt:
+    """A corpus with planted errors, which they are, and a file of texts that were looked at."""
+
+    root: Path
+    wrong: frozenset[str]
+    trusted: str
+
+
 @pytest.fixture(scope="module")
-def spoilt(told: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def spoilt(tmp_path_factory: pytest.TempPathFactory) -> Spoilt:
     folder = tmp_path_factory.mktemp("spoilt")
-    root = shutil.copytree(told, folder / "corpus")
+    root = make_told(folder, GRID[:192, :])
     config = CorruptConfig(levels=("sentence",), splits=("train",))
     corrupt(root, config, folder / "ledger.parquet")
-    return folder
-
-
-@pytest.fixture
-def played(spoilt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Played:
-    root = shutil.copytree(spoilt / "corpus", tmp_path / "corpus")
-    wrong = frozenset(pq.read_table(spoilt / "ledger.parquet")["text_id"].to_pylist())
+    wrong = frozenset(pq.read_table(folder / "ledger.parquet")["text_id"].to_pylist())
     tiles = {record.id for record in Catalog(root).records("train")}
     texts = [t.id for t in read_texts(annotation_folder(root)) if t.level == "sentence"
              and t.tile_id in tiles]  # fmt: skip
+    rows = "".join(f"{key},{int(key in wrong)}\n" for key in sorted(texts)[:60])
+    return Spoilt(root, wrong, f"text_id,bad\n{rows}")
+
+
+@pytest.fixture
+def played(spoilt: Spoilt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Played:
+    root = shutil.copytree(spoilt.root, tmp_path / "corpus")
     trusted = tmp_path / "trusted.csv"
-    chosen = sorted(texts)[:60]
-    rows = "".join(f"{key},{int(key in wrong)}\n" for key in chosen)
-    trusted.write_text(f"text_id,bad\n{rows}")
-    play = Played(root, wrong, trusted)
+    trusted.write_text(spoilt.trusted)
+    play = Played(root, spoilt.wrong, trusted)
 
     class Scorer:
         def __init__(self, catalog: Catalog, out: Path, *_: Any) -> None:
@@ -348,8 +357,9 @@ def test_what_cannot_be_done_is_refused_before_anything_is(
     assert "\n" not in str(caught.value)
     assert played.trained == []
     assert not (out / "loop.json").exists()
-    played.trusted.write_text("\n".join(lines) + "\n")  # mended, in the same folder
-    assert scio(config(played), played.root, out).rounds == 2
+    if message.endswith("too few"):  # mended, in the same folder
+        played.trusted.write_text("\n".join(lines) + "\n")
+        assert scio(config(played), played.root, out).rounds == 2
 
 
 def test_a_folder_may_be_moved_with_its_trusted_set(played: Played, tmp_path: Path) -> None:

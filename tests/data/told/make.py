@@ -21,9 +21,9 @@ BUILD = BuildConfig(
 )  # fmt: skip
 
 
-def make_told(folder: Path) -> Path:
-    """Return the corpus; 19 tiles are of split train, 2 of val, 4 of test."""
-    make_geotiff(folder / "in" / "s.tif", shape=GRID.shape, transform=GRID.affine)
+def make_told(folder: Path, grid: GeoBox = GRID) -> Path:
+    """Return the corpus; of `GRID` 19 tiles are of split train, 2 of val, 4 of test."""
+    make_geotiff(folder / "in" / "s.tif", shape=grid.shape, transform=grid.affine)
     build([folder / "in"], folder / "corpus", BUILD)
-    annotate(folder / "corpus", AnnotateConfig(options=make_options(folder, GRID)))
+    annotate(folder / "corpus", AnnotateConfig(options=make_options(folder, grid)))
     return folder / "corpus"
