@@ -124,6 +124,7 @@ def test_a_sample_of_pixels_is_that_of_the_enlarged_picture() -> None:
     np.testing.assert_allclose(
         sampled(patches, rows, columns, 17), enlarged(patches, (17, 17))[rows, columns], atol=1e-5
     )
+    assert sampled(patches, rows[:0], columns[:0], 17).shape == (0, 6)
 
 
 def test_pixels_are_drawn_by_the_root_of_frequency_and_are_what_they_say() -> None:

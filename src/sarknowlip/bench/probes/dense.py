@@ -165,8 +165,9 @@ def sampled(patches_GGF: Floats32, rows_P: Wholes, columns_P: Wholes, side: int)
     """Return what `enlarged` to (side, side) has at some pixels, (P, F)."""
     down_PG = _weights(rows_P, side, patches_GGF.shape[0]).astype(np.float32)
     across_PG = _weights(columns_P, side, patches_GGF.shape[1]).astype(np.float32)
-    cells = (down_PG[:, :, None] * across_PG[:, None, :]).reshape(len(rows_P), -1)
-    return np.asarray(cells @ patches_GGF.reshape(cells.shape[1], -1), dtype=np.float32)
+    cells_GF = patches_GGF.reshape(-1, patches_GGF.shape[-1])
+    shares = (down_PG[:, :, None] * across_PG[:, None, :]).reshape(len(rows_P), len(cells_GF))
+    return np.asarray(shares @ cells_GF, dtype=np.float32)
 
 
 def _weights(pixels_P: Wholes, length: int, cells: int) -> Floats:
