@@ -24,7 +24,7 @@ from sarknowlip.sar.tile import TileImage
 
 EDGE = 64
 LOOKS = 4.4
-PICTURES = 30
+PICTURES = 16
 SYMMETRIES: tuple[Callable[[Any], Any], ...] = (
     lambda a: a,
     np.fliplr,
@@ -194,6 +194,19 @@ def test_pictures_of_nothing_are_no_copies() -> None:
     tiles = [picture("flat", flat), picture("void", void)]
     assert audited(tiles, [replace(t, id=f"{t.id}2") for t in tiles]).leaks == ()
     assert not fingerprint(tiles[1]).any()
+
+
+def test_lone_ships_at_like_places_are_no_copies() -> None:
+    def sea(name: str, seed: int, row: int) -> TileImage:
+        rng = np.random.default_rng(seed)
+        db = 10 * np.log10(rng.gamma(LOOKS, 1 / LOOKS, size=(1, EDGE, EDGE))) - 20.0
+        db[0, row : row + 4, 20:24] = 10.0
+        return picture(name, np.asarray(db, dtype=np.float32))
+
+    train, test = [sea("a", 1, 30)], [sea("b", 2, 30), sea("c", 3, EDGE - 34)]
+    assert audited(train, test).leaks == ()
+    turned = replace(train[0], id="t", db=train[0].db[:, ::-1].copy())
+    assert audited(train, [turned]).counts == {"look-alike": 1}
 
 
 def test_earlier_pictures_of_two_dates_are_audited() -> None:

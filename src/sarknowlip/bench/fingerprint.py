@@ -4,7 +4,8 @@ A picture is multilooked to a coarse grid, in decibels, and transformed to cosin
 pictures of ground the amplitude of cosines falls about as one over frequency, so that any two of
 them are alike in the lowest; weighted by frequency all count the same. Turned and mirrored
 pictures have the same cosines but for signs and the order of rows and columns, so that the eight
-symmetries of the square cost no further transform.
+symmetries of the square cost no further transform. Blocks far brighter or darker than most are held
+back: two pictures of one ship each on a dark sea are no copies because the ships lie alike.
 
 Legend of array names: N and M pictures, H rows and W columns of a picture, K blocks along an edge,
 D numbers of a fingerprint.
@@ -27,6 +28,8 @@ BLOCKS = 32
 """Blocks along an edge of the coarse grid."""
 LOWEST, HIGHEST = 1.5, 24.0
 """Frequencies that count, half periods along an edge: hypotenuse of those of rows and columns."""
+FARTHEST = 4.0
+"""Robust standard deviations from the median (interquartile range / 1.35) that a block may lie."""
 CHUNK = 2048
 """Pictures of either side that are compared at a time: 16 MiB of similarities."""
 
@@ -38,7 +41,7 @@ def fingerprint(tile: TileImage) -> Floats32:
     """Return the fingerprint of a picture (D,), of unit length, or zero if it shows nothing.
 
     All polarisations count alike; pixels without data are left out, and blocks of nothing else take
-    the mean.
+    the median.
     """
     cosines = np.zeros((BLOCKS, BLOCKS))
     for power_HW in tile.power:
@@ -99,13 +102,15 @@ def turned_fingerprints(prints_ND: Floats32) -> Iterator[Floats32]:
 
 
 def _decibels(power_KK: Floats) -> Floats:
-    """Return decibels less their mean; 0 where nothing is known."""
+    """Return decibels less their median, held within limits; 0 where nothing is known."""
     known = np.isfinite(power_KK)
     if not known.any():
         return np.zeros(power_KK.shape)
     least = max(float(np.nanmax(power_KK)) * 1e-9, 1e-30)
     decibels = 10.0 * np.log10(np.maximum(np.where(known, power_KK, least), least))
-    return np.where(known, decibels - decibels[known].mean(), 0.0)
+    low, middle, high = np.quantile(decibels[known], [0.25, 0.5, 0.75])
+    farthest = FARTHEST * (high - low) / 1.35
+    return np.where(known, np.clip(decibels - middle, -farthest, farthest), 0.0)
 
 
 def _shared(values: Floats, blocks: int) -> Floats:
