@@ -25,7 +25,8 @@ from sarknowlip.bench.dataset import DataSet, Part
 from sarknowlip.bench.example import Example
 from sarknowlip.bench.fingerprint import Floats32, alike, fingerprint
 from sarknowlip.core.progress import Progress
-from sarknowlip.corpus.split import Split, shared_ground
+from sarknowlip.corpus.record import Split
+from sarknowlip.corpus.split import shared_ground
 from sarknowlip.geo.footprint import extent_footprint
 from sarknowlip.sar.tile import TileImage
 
@@ -177,10 +178,13 @@ def _scenes(train: _Side, test: _Side) -> Iterator[Leak]:
 
 def _grounds(train: _Side, test: _Side) -> Iterator[Leak]:
     names = [*train.examples, *test.examples]
-    parts: list[Split] = ["train"] * len(train.examples) + ["test"] * len(test.examples)
+    trained: list[Split] = ["train"] * len(train.examples)
+    asked: list[Split] = ["test"] * len(test.examples)
     mapped = [
         (name, part, ground)
-        for name, part, ground in zip(names, parts, [*train.grounds, *test.grounds], strict=True)
+        for name, part, ground in zip(
+            names, [*trained, *asked], [*train.grounds, *test.grounds], strict=True
+        )
         if ground is not None
     ]
     found: dict[tuple[str, str], float] = defaultdict(float)
