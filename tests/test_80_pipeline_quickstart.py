@@ -16,8 +16,9 @@ from rasterio.transform import Affine
 from data.geotiff.make import make_geotiff
 from sarknowlip.corpus.catalog import Catalog
 from sarknowlip.corpus.validate import validate
-from sarknowlip.pipeline.figures import NO_DATA, composite, loss_curve, world_map
+from sarknowlip.pipeline.figures import loss_curve, world_map
 from sarknowlip.pipeline.quickstart import QuickstartReport, quickstart
+from sarknowlip.sar.quicklook import NO_DATA, composite
 from sarknowlip.train.config import TrainConfig, with_settings
 from sarknowlip.train.recipes import RECIPES
 

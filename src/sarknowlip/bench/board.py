@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,18 @@ from sarknowlip.core.config import Config
 from sarknowlip.core.files import read_json, write_bytes
 
 COLUMNS = (
-    "task", "version", "dataset", "model", "score", "value", "low", "high", "seed_sd", "chance",
-    "p_against_best", "seeds", "items", "units", "unit", "parameters", "seconds",
+    "task", "version", "dataset", "model", "score", "main", "value", "low", "high", "best",
+    "seed_sd", "chance", "p_against_best", "seeds", "items", "units", "unit", "parameters",
+    "seconds",
 )  # fmt: skip
+LEVEL = 0.05
+"""Of p-values: below it a model counts as worse than the best."""
+WORSE = "*"
+LEGEND = (
+    f"Means over seeds, 95 % intervals from draws of groups. Bold: best. {WORSE}: worse than the "
+    f"best (paired bootstrap, p < {LEVEL}, not corrected for the number of comparisons). A dash: "
+    "the model cannot do it, or nobody asked it."
+)
 
 
 class Line(Config):
@@ -34,10 +43,12 @@ class Line(Config):
         dataset: Name.
         model: Name.
         score: Name.
+        main: Whether it is the task's score of the leaderboard.
         value: Mean over seeds; None if not defined.
         low: Lower end of the 95 % interval; groups are drawn, and scores of a draw are means over
             seeds.
         high: Upper end.
+        best: Whether no model has a better value.
         seed_sd: Standard deviation over seeds; None of one seed.
         chance: What chance scores; None if there is no closed form.
         p_against_best: Bootstrap p-value of "scores as the best model on this set", paired; 1 for
@@ -55,9 +66,11 @@ class Line(Config):
     dataset: str
     model: str
     score: str
+    main: bool
     value: float | None
     low: float | None
     high: float | None
+    best: bool
     seed_sd: float | None
     chance: float | None
     p_against_best: float | None
@@ -143,12 +156,87 @@ def _compared(fared: dict[str, _Fared]) -> Iterator[Line]:
             cell, seeds = one.first, len(one.cells)
             yield Line(
                 task=cell.task, version=cell.version, dataset=cell.dataset, model=model,
-                score=score, value=_told(value), low=_told(low[0]), high=_told(high[0]),
+                score=score, main=score == cell.main, value=_told(value),
+                low=_told(low[0]), high=_told(high[0]),
+                best=best is not None and bool(value == means[best][k]),
                 seed_sd=_told(np.std(one.values_SK[:, k], ddof=1)) if seeds > 1 else None,
                 chance=cell.chance[k], p_against_best=p, seeds=seeds, items=cell.items,
                 units=cell.units, unit=cell.unit, parameters=cell.model.parameters,
                 seconds=round(float(np.mean([c.seconds for c in one.cells])), 3),
             )  # fmt: skip
+
+
+def overview(
+    table: Sequence[Line],
+) -> tuple[tuple[str, ...], Mapping[str, tuple[float | None, ...]]]:
+    """Return the tasks, and how far each model is from chance to perfect in each of them.
+
+    (value − chance) / (1 − chance) of the main score, at least 0, and the mean over the task's
+    sets; where chance has no closed form it counts as 0. None where a model lacks one of the sets,
+    or has no score there.
+    """
+    main = [line for line in table if line.main]
+    tasks = tuple(dict.fromkeys(line.task for line in main))
+    sets = {task: {line.dataset for line in main if line.task == task} for task in tasks}
+    models: dict[str, tuple[float | None, ...]] = {}
+    for model in dict.fromkeys(line.model for line in main):
+        own = {(line.task, line.dataset): _above(line) for line in main if line.model == model}
+        models[model] = tuple(
+            _mean([own.get((task, dataset)) for dataset in sets[task]]) for task in tasks
+        )
+    return tasks, models
+
+
+def _above(line: Line) -> float | None:
+    if line.value is None:
+        return None
+    chance = line.chance or 0.0
+    return max(0.0, (line.value - chance) / (1.0 - chance)) if chance < 1.0 else None
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(values) else None
+
+
+def is_worse(line: Line) -> bool:
+    """Tell whether a model is worse than the best by more than chance."""
+    return line.p_against_best is not None and line.p_against_best < LEVEL
+
+
+def write_markdown(table: Sequence[Line], path: Path) -> None:
+    """Write main scores as Markdown: a table a task, a row a model, a column a set.
+
+    Raises:
+        StorageError: The file cannot be written.
+    """
+    tasks, _ = overview(table)
+    parts = ["# Benchmark", LEGEND]
+    for task in tasks:
+        main = [line for line in table if line.main and line.task == task]
+        sets = list(dict.fromkeys(line.dataset for line in main))
+        told = {(line.model, line.dataset): _markdown(line) for line in main}
+        rows = [["model", *sets], ["---"] * (len(sets) + 1)]
+        rows += [
+            [model, *(told.get((model, name), "–") for name in sets)]
+            for model in dict.fromkeys(line.model for line in main)
+        ]
+        chances = {line.dataset: line.chance for line in main}
+        rows.append(["chance", *(_number(chances[name]) for name in sets)])
+        parts.append(f"## {task}: {main[0].score} (version {main[0].version})")
+        parts.append("\n".join(f"| {' | '.join(row)} |" for row in rows))
+    write_bytes(path, ("\n\n".join(parts) + "\n").encode())
+
+
+def _markdown(line: Line) -> str:
+    value = f"**{_number(line.value)}**" if line.best else _number(line.value)
+    if line.low is None or line.high is None:
+        return value
+    return f"{value}{WORSE if is_worse(line) else ''} ({line.low:.3f}–{line.high:.3f})"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
 
 
 def write_csv(table: Sequence[Line], path: Path) -> None:

@@ -1,8 +1,9 @@
 """One cell of the benchmark: a model, a task, a data set and a seed; kept as files.
 
 A cell is `<task>/<data set>/<model>/seed-<n>.json`, and beside it the scores on draws of groups
-(`.npz`), from which intervals and comparisons follow. Cells appear whole; one that is there and
-tells the same conditions isn't computed again.
+(`.npz`), from which intervals and comparisons follow. Beside the first seed's lie pictures of what
+was answered best and worst. Cells appear whole; one that is there and tells the same conditions
+isn't computed again.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import io
 import time
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -18,6 +20,7 @@ from pydantic import ValidationError
 
 from sarknowlip.bench.adapter import Adapter, AdapterCard
 from sarknowlip.bench.dataset import DataSet, Part
+from sarknowlip.bench.gallery import Gallery, gallery
 from sarknowlip.bench.measure import draws
 from sarknowlip.bench.metrics import BenchError, Floats, resampling_units
 from sarknowlip.bench.task import Asking, Task
@@ -26,6 +29,8 @@ from sarknowlip.core.files import read_json, write_bytes, write_json
 from sarknowlip.core.hashing import digest
 
 RESAMPLES = 1000
+SHOWN_SEED = 0
+"""Whose answers are shown."""
 REMEDY = "delete the file and run the benchmark again"
 
 
@@ -35,6 +40,8 @@ class Cell(Config):
     Attributes:
         task: Name, of version `version`.
         version: Of the task.
+        what: What the task asks, one sentence.
+        main: Of `names`, the score of the leaderboard.
         dataset: Name.
         model: What stands beside the scores.
         seed: Of heads and draws.
@@ -47,11 +54,14 @@ class Cell(Config):
         units: Groups that intervals resample, or items where groups are too few.
         unit: "block" or "query", as `metrics.resampling_units` says.
         seconds: Wall-clock time, features and heads together.
-        notes: What a reader must know.
+        notes: What a reader must know: of the set, of its audit, of how answers came about.
+        shown: What was answered best and worst; of `SHOWN_SEED` only.
     """
 
     task: str
     version: int
+    what: str
+    main: str
     dataset: str
     model: AdapterCard
     seed: int
@@ -65,6 +75,7 @@ class Cell(Config):
     unit: str
     seconds: float
     notes: tuple[str, ...] = ()
+    shown: Gallery = Gallery()
 
 
 def cell_path(out: Path, task: str, dataset: str, model: str, seed: int) -> Path:
@@ -118,7 +129,15 @@ def kept_draws(path: Path) -> Floats:
         raise BenchError(f"cannot read {beside}: {error}", REMEDY) from error
 
 
-def fill(task: Task, data: DataSet, adapter: Adapter, asking: Asking, out: Path) -> Cell:
+def fill(
+    task: Task,
+    data: DataSet,
+    adapter: Adapter,
+    asking: Asking,
+    out: Path,
+    *,
+    notes: Sequence[str] = (),
+) -> Cell:
     """Return a cell, computed if it is not there yet.
 
     Args:
@@ -127,6 +146,7 @@ def fill(task: Task, data: DataSet, adapter: Adapter, asking: Asking, out: Path)
         adapter: The model.
         asking: How.
         out: Folder of the benchmark.
+        notes: What a reader must know beside what the set and the task tell.
 
     Raises:
         BenchError: The model lacks an ability, or cannot be scored.
@@ -142,13 +162,16 @@ def fill(task: Task, data: DataSet, adapter: Adapter, asking: Asking, out: Path)
     if kept is not None:
         return kept
     begun = time.perf_counter()
-    measure = task.measure(data, task.predict(adapter, data, asking))
+    predictions = task.predict(adapter, data, asking)
+    measure = task.measure(data, predictions)
     seconds = time.perf_counter() - begun
     clusters_N, unit = resampling_units(measure.groups)
     drawn_RK = draws(measure, clusters_N, seed=0, resamples=RESAMPLES)
     cell = Cell(
         task=spec.name,
         version=spec.version,
+        what=spec.what,
+        main=spec.main,
         dataset=data.card.name,
         model=adapter.card,
         seed=asking.seed,
@@ -161,7 +184,10 @@ def fill(task: Task, data: DataSet, adapter: Adapter, asking: Asking, out: Path)
         units=int(clusters_N.max()) + 1,
         unit=unit,
         seconds=round(seconds, 3),
-        notes=data.notes,
+        notes=(*data.notes, *notes, *getattr(predictions, "notes", ())),
+        shown=gallery(task, data, predictions, path.with_suffix(""))
+        if asking.seed == SHOWN_SEED
+        else Gallery(),
     )
     packed = io.BytesIO()
     np.savez_compressed(packed, draws=drawn_RK)

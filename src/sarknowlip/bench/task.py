@@ -16,6 +16,7 @@ from pydantic import Field
 
 from sarknowlip.bench.adapter import Ability, Adapter
 from sarknowlip.bench.dataset import DataSet
+from sarknowlip.bench.example import Truth
 from sarknowlip.bench.measure import Measure
 from sarknowlip.bench.metrics import Floats
 from sarknowlip.core.config import Config
@@ -101,3 +102,16 @@ class Task(ABC):
 
         NaN stands where there is no closed form.
         """
+
+    def item_scores(self, data: DataSet, predictions: Predictions) -> Floats | None:
+        """Return how well each test item was answered (N,), to show the best and the worst.
+
+        1 is perfect, NaN is not to be shown; None shows nothing.
+        """
+        del data, predictions
+        return None
+
+    def told(self, data: DataSet, predictions: Predictions, row: int) -> Truth | str:
+        """Return what was answered about a test item, in the form of a truth where it has one."""
+        del data, predictions, row
+        return ""

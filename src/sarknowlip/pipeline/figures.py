@@ -1,8 +1,4 @@
-"""Figures of the report, as PNG or SVG bytes.
-
-Radar pictures are drawn as such: decibels between robust limits, no colour map that invents
-structure; two polarisations make the usual composite (red co-pol, green cross-pol, blue ratio).
-"""
+"""Figures of the report, as PNG or SVG bytes."""
 
 from __future__ import annotations
 
@@ -17,41 +13,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from matplotlib.patches import Polygon as Patch
-from scipy.ndimage import uniform_filter
 
 from sarknowlip.corpus.catalog import Catalog
 from sarknowlip.corpus.record import TileRecord
 from sarknowlip.geo.gazetteer import city_points
+from sarknowlip.sar.quicklook import Rgb, composite
 from sarknowlip.sar.scaling import db_to_power, power_to_db
 from sarknowlip.sar.tile import TileImage
-
-Rgb = npt.NDArray[np.uint8]
 
 SPLIT_COLOURS = {"train": "#2a6f97", "val": "#d9a21b", "test": "#c8384f", "unassigned": "#777777"}
 INK, MUTED, LAND = "#1d2730", "#66727c", "#c9d1d6"
 MOSAIC_PX = 720
 """Longest edge of a scene's picture."""
-SPAN_DB = 12.0
-"""Least range of a channel, so that speckle alone does not fill the picture."""
-NO_DATA = 244
-"""Grey level of pixels without data."""
-
-
-def composite(db: npt.NDArray[np.float32]) -> Rgb:
-    """Return a picture of 1–4 polarisations, shape (rows, columns, 3).
-
-    Args:
-        db: Decibels, shape (polarisations, rows, columns), NaN for no data; the first is co-pol,
-            the second cross-pol. Power is averaged over 3 × 3 pixels for the eye; each channel
-            runs from its 2nd to its 98th percentile or over `SPAN_DB`, whichever is wider.
-    """
-    valid = np.asarray(np.isfinite(db).all(axis=0))
-    power = uniform_filter(np.where(valid, db_to_power(db), 0), size=(1, 3, 3))
-    calm = power_to_db(np.maximum(power, 1e-9))
-    channels = [calm[0]] * 3 if db.shape[0] == 1 else [calm[0], calm[1], calm[0] - calm[1]]
-    picture = np.stack([_stretch(channel, valid) for channel in channels], axis=-1)
-    picture[~valid] = NO_DATA
-    return picture
 
 
 def png(picture: Rgb) -> bytes:
@@ -149,17 +122,6 @@ def loss_curve(log: Sequence[Mapping[str, float | None]]) -> bytes:
 def tile_picture(image: TileImage) -> bytes:
     """Return a PNG of a tile at its own size."""
     return png(composite(image.db))
-
-
-def _stretch(
-    channel: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.uint8]:
-    if not valid.any():
-        return np.full(channel.shape, NO_DATA, dtype=np.uint8)
-    low, high = np.nanpercentile(channel[valid], [2, 98])
-    spare = max(0.0, SPAN_DB - float(high - low)) / 2
-    scaled = (np.nan_to_num(channel, nan=low) - low + spare) / (high - low + 2 * spare)
-    return np.asarray(np.clip(scaled, 0, 1) * 255, dtype=np.uint8)
 
 
 def _coarser(db: npt.NDArray[np.float32], step: int) -> npt.NDArray[np.float32]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -29,7 +29,7 @@ from sarknowlip.bench.adapter import Adapter, Floats32
 from sarknowlip.bench.captions import words_of
 from sarknowlip.bench.dataset import DataSet, Part
 from sarknowlip.bench.embedded import Embedded, source_of
-from sarknowlip.bench.example import Answer
+from sarknowlip.bench.example import Answer, Truth
 from sarknowlip.bench.measure import Measure
 from sarknowlip.bench.metrics import BenchError, Floats
 from sarknowlip.bench.probes.linear import fit_linear
@@ -106,18 +106,25 @@ class AnsweringTask(Task):
     def measure(self, data: DataSet, predictions: Said) -> Measure:
         """Return the share right, and the mean over kinds of questions of their shares."""
         test = self._asked(data, "test")
+        return _measure(self.spec.metrics, test, self.item_scores(data, predictions))
+
+    def item_scores(self, data: DataSet, predictions: Said) -> Floats:
+        """Return 1 where the answer is right."""
+        test = self._asked(data, "test")
         if len(predictions.texts) != len(test.truths):
             raise BenchError(
                 f"{len(predictions.texts)} answers to {len(test.truths)} questions", "give one each"
             )
-        right_N = np.array(
-            [
-                plain(said) == plain(truth.text)
-                for said, truth in zip(predictions.texts, test.truths, strict=True)
-            ],
-            dtype=np.float64,
-        )
-        return _measure(self.spec.metrics, test, right_N)
+        right = [
+            plain(said) == plain(truth.text)
+            for said, truth in zip(predictions.texts, test.truths, strict=True)
+        ]
+        return np.array(right, dtype=np.float64)
+
+    def told(self, data: DataSet, predictions: Said, row: int) -> Truth:
+        """Return the answer."""
+        asked_row = self._asked(data, "test").truths[row]
+        return replace(asked_row, text=predictions.texts[row])
 
     def perfect(self, data: DataSet) -> Said:
         """Return the true answers."""

@@ -25,7 +25,7 @@ from sarknowlip.bench.adapter import Adapter
 from sarknowlip.bench.captions import bleu_counts, cider, rouge_l
 from sarknowlip.bench.dataset import DataSet
 from sarknowlip.bench.embedded import Embedded, source_of
-from sarknowlip.bench.example import Captions
+from sarknowlip.bench.example import Captions, Truth
 from sarknowlip.bench.measure import Measure
 from sarknowlip.bench.metrics import Floats
 from sarknowlip.bench.probes.neighbours import Neighbours
@@ -99,6 +99,20 @@ class CaptioningTask(Task):
     def chance(self, data: DataSet) -> Floats:
         """Return NaN: there is no closed form."""
         return np.full(len(self.spec.metrics), np.nan)
+
+    def item_scores(self, data: DataSet, predictions: Told) -> Floats:
+        """Return CIDEr-D over that of the picture's own best caption, 1 at most."""
+        references = [truth.texts for truth in self._test(data).truths]
+        best_N = _best_of_own(references)[1]
+        share_N = np.full(len(references), np.nan)
+        said_N = np.asarray(cider(list(predictions.texts), references), dtype=np.float64)
+        np.divide(said_N, best_N, out=share_N, where=best_N > 0.0)
+        return np.asarray(np.minimum(share_N, 1.0), dtype=np.float64)
+
+    def told(self, data: DataSet, predictions: Told, row: int) -> Truth:
+        """Return the caption."""
+        del data
+        return Captions((predictions.texts[row],))
 
     def _test(self, data: DataSet) -> Asked[Captions]:
         return asked(data, self.spec.name, "test", Captions)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from sarknowlip.bench.adapter import Adapter
 from sarknowlip.bench.dataset import DataSet
 from sarknowlip.bench.embedded import Embedded, source_of
-from sarknowlip.bench.example import Label
+from sarknowlip.bench.example import Label, Truth
 from sarknowlip.bench.measure import Measure
 from sarknowlip.bench.metrics import BenchError, Floats
 from sarknowlip.bench.probes.linear import fit_linear
@@ -83,6 +83,16 @@ class ClassificationTask(Task):
         """Return 1 / K for accuracies; mean F1 has no closed form."""
         share = 1.0 / len(data.classes)
         return np.array([share, np.nan, share])
+
+    def item_scores(self, data: DataSet, predictions: Classes) -> Floats:
+        """Return 1 where the probe is right."""
+        truth_N = labels_of(data, asked(data, self.spec.name, "test", Label))
+        return np.asarray(predictions.probe == truth_N, dtype=np.float64)
+
+    def told(self, data: DataSet, predictions: Classes, row: int) -> Truth:
+        """Return the class that the probe tells."""
+        del data
+        return Label(int(predictions.probe[row]))
 
 
 def class_scores(truth_N: Wholes, told_N: Wholes, classes: int) -> Callable[[Floats], Floats]:

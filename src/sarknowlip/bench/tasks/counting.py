@@ -20,7 +20,7 @@ from sarknowlip.bench.adapter import Adapter
 from sarknowlip.bench.counts import count_values, figures
 from sarknowlip.bench.dataset import DataSet, Part
 from sarknowlip.bench.embedded import Embedded, source_of
-from sarknowlip.bench.example import Count
+from sarknowlip.bench.example import Count, Truth
 from sarknowlip.bench.measure import Measure
 from sarknowlip.bench.metrics import BenchError, Floats
 from sarknowlip.bench.probes.ridge import fit_ridge
@@ -95,6 +95,17 @@ class CountingTask(Task):
         spread = np.square(true_N - true_N.mean()).sum()
         r2 = 1.0 - squared / spread if spread else np.nan
         return np.array([near, within, r2 * len(true_N), absolute, np.nan]) / len(true_N)
+
+    def item_scores(self, data: DataSet, predictions: Wholes) -> Floats:
+        """Return 1 less the error, as a share of the larger of the two counts."""
+        true_N = self._asked(data, "test")[1]
+        most_N = np.maximum(1.0, np.maximum(true_N, predictions))
+        return np.asarray(1.0 - np.abs(true_N - predictions) / most_N, dtype=np.float64)
+
+    def told(self, data: DataSet, predictions: Wholes, row: int) -> Truth:
+        """Return the count."""
+        del data
+        return Count(int(predictions[row]))
 
     def _near(self, true_N: Floats, told_N: Floats) -> Floats:
         allowed = np.maximum(1.0, self.spec.share * true_N)

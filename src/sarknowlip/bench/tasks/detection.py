@@ -19,7 +19,7 @@ from sarknowlip.bench import detections as scoring
 from sarknowlip.bench.adapter import Adapter
 from sarknowlip.bench.dataset import DataSet, Part
 from sarknowlip.bench.embedded import Embedded, source_of
-from sarknowlip.bench.example import Boxes, Example
+from sarknowlip.bench.example import Boxes, Example, Truth
 from sarknowlip.bench.measure import Measure
 from sarknowlip.bench.metrics import BenchError, Floats
 from sarknowlip.bench.probes.boxes import BoxHead, BoxSettings, Detections, Objects, suppressed
@@ -84,7 +84,7 @@ class DetectionTask(Task):
             seed=asking.seed,
             settings=self.settings,
         )
-        oriented = any(_oblique(_truth(example).corners).any() for example in train)
+        oriented = _slanted([_truth(example) for example in train])
         return self._found(head, embedded, data, oriented)
 
     def measure(self, data: DataSet, predictions: list[Detections]) -> Measure:
@@ -106,7 +106,7 @@ class DetectionTask(Task):
             **size,
         )
         oriented = None
-        if any(_oblique(truth.corners).any() for truth in truths):
+        if _slanted(truths):
             oriented = scoring.match(
                 _gathered([truth.corners for truth in truths], labels),
                 _gathered([one.oriented for one in predictions], found),
@@ -148,6 +148,32 @@ class DetectionTask(Task):
     def chance(self, data: DataSet) -> Floats:
         """Return NaN: what random boxes score depends on sizes of objects and pictures."""
         return np.full(len(self.spec.metrics), np.nan)
+
+    def item_scores(self, data: DataSet, predictions: list[Detections]) -> Floats:
+        """Return, of a picture's surest boxes, as many as it has objects, what share hits one."""
+        truths = [_truth(example) for example in data.examples(self.spec.name, "test")]
+        slanted = _slanted(truths)
+        some = [_surest(*pair, slanted) for pair in zip(predictions, truths, strict=True)]
+        matches = scoring.match(
+            _gathered(
+                [one.corners if slanted else _around(one.corners) for one in truths],
+                [one.classes for one in truths],
+            ),
+            _gathered([one.corners for one in some], [one.classes for one in some]),
+            np.concatenate([-np.arange(len(one.classes), dtype=np.float64) for one in some]),
+            images=len(truths),
+            classes=_classes(data),
+            thresholds=(0.5,),
+        )
+        hits_N = np.bincount(matches.image, matches.hit[0], minlength=len(truths))
+        share_N, count_N = np.full(len(truths), np.nan), matches.truths.sum(axis=1)
+        np.divide(hits_N, count_N, out=share_N, where=count_N > 0)
+        return share_N
+
+    def told(self, data: DataSet, predictions: list[Detections], row: int) -> Truth:
+        """Return a picture's surest boxes, as many as it has objects."""
+        truths = [_truth(example) for example in data.examples(self.spec.name, "test")]
+        return _surest(predictions[row], truths[row], _slanted(truths))
 
     def _windows(
         self, examples: Sequence[Example], sizes: Sequence[tuple[int, int]]
@@ -220,6 +246,18 @@ def _oblique(corners_N42: Floats) -> Bools:
     low, high = corners_N42.min(axis=1, keepdims=True), corners_N42.max(axis=1, keepdims=True)
     away = np.minimum(np.abs(corners_N42 - low), np.abs(corners_N42 - high))
     return np.asarray((away > OBLIQUE).any(axis=(1, 2)))
+
+
+def _slanted(truths: Sequence[Boxes]) -> bool:
+    """Tell whether any box is not horizontal."""
+    return any(_oblique(truth.corners).any() for truth in truths)
+
+
+def _surest(found: Detections, truth: Boxes, slanted: bool) -> Boxes:
+    """Return as many detections as there are objects."""
+    count = len(truth.classes)
+    corners = found.oriented if slanted else found.horizontal
+    return Boxes(corners[:count], found.classes[:count])
 
 
 def _objects_in(window: Window, example: Example) -> Objects:

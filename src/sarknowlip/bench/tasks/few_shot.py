@@ -13,6 +13,7 @@ Legend of array names: N test pictures, S numbers of shots, R draws.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import ClassVar
 
 import numpy as np
@@ -107,3 +108,16 @@ class FewShotTask(Task):
         """Return one over the number of classes asked."""
         truth = labels_of(data, asked(data, self.spec.name, "test", Label))
         return np.full(len(self.spec.shots), 1.0 / len(np.unique(truth)))
+
+    def item_scores(self, data: DataSet, predictions: Wholes) -> Floats:
+        """Return the share of draws that are right, with the shots of the main score."""
+        truth_N = labels_of(data, asked(data, self.spec.name, "test", Label))
+        main_RN = predictions[self.spec.metrics.index(self.spec.main)]
+        share_N = (main_RN == truth_N).mean(axis=0)
+        return np.where((main_RN == NONE).any(), np.nan, share_N)
+
+    def told(self, data: DataSet, predictions: Wholes, row: int) -> str:
+        """Return the classes of the draws, with the shots of the main score."""
+        main_R = predictions[self.spec.metrics.index(self.spec.main), :, row]
+        times = Counter(main_R.tolist()).most_common()
+        return ", ".join(f"{data.classes[label]} × {count}" for label, count in times)

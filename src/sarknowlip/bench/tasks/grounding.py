@@ -19,7 +19,7 @@ from sarknowlip.bench.adapter import Adapter, Floats32
 from sarknowlip.bench.dataset import DataSet
 from sarknowlip.bench.detections import corners_of, overlap
 from sarknowlip.bench.embedded import Embedded, source_of
-from sarknowlip.bench.example import Example, Region
+from sarknowlip.bench.example import Example, Region, Truth
 from sarknowlip.bench.measure import Measure
 from sarknowlip.bench.metrics import BenchError, Floats
 from sarknowlip.bench.probes.folds import splits
@@ -129,10 +129,7 @@ class GroundingTask(Task):
         test = data.examples(self.spec.name, "test")
         if len(predictions) != len(test):
             raise BenchError(f"{len(predictions)} answers to {len(test)} expressions", "one each")
-        truth_N4 = np.stack([_region(example).box for example in test])
-        box_N = overlap(
-            corners_of(np.stack([one.box for one in predictions])), corners_of(truth_N4)
-        )
+        box_N = self.item_scores(data, predictions)
         mask_N = np.full(len(test), np.nan)
         for row, (example, answer) in enumerate(zip(test, predictions, strict=True)):
             read = _region(example).read
@@ -169,6 +166,28 @@ class GroundingTask(Task):
     def chance(self, data: DataSet) -> Floats:
         """Return NaN: what random boxes score depends on sizes of regions and pictures."""
         return np.full(len(self.spec.metrics), np.nan)
+
+    def item_scores(self, data: DataSet, predictions: Sequence[Answered]) -> Floats:
+        """Return the overlap of each box with the true one."""
+        truth_N4 = np.stack(
+            [_region(example).box for example in data.examples(self.spec.name, "test")]
+        )
+        return overlap(corners_of(np.stack([one.box for one in predictions])), corners_of(truth_N4))
+
+    def told(self, data: DataSet, predictions: Sequence[Answered], row: int) -> Truth:
+        """Return the box, and the mask where there is a true one."""
+        example, answer = data.examples(self.spec.name, "test")[row], predictions[row]
+        part, (left, top) = answer.mask, answer.part
+        if part is None:
+            return Region("", answer.box)
+
+        def read() -> Bools:
+            [size] = sizes_of([example])
+            whole = np.zeros(size, dtype=np.bool_)
+            whole[top : top + part.shape[0], left : left + part.shape[1]] = part
+            return whole
+
+        return Region("", answer.box, read)
 
     def _trained(self, embedded: Embedded, data: DataSet) -> tuple[PointingHead, float]:
         """Return the head and the level, chosen by mean overlap of boxes on groups left out."""

@@ -136,6 +136,23 @@ class SearchTask(Task):
         values_NK = self._values(question, by_text_TK, by_image_NK)
         return np.asarray(values_NK.mean(axis=0), dtype=np.float64)
 
+    def item_scores(self, data: DataSet, predictions: Found) -> Floats:
+        """Return the mean recall of each picture."""
+        question = self._question(data)
+        by_text_TK = hits(predictions.by_text, self.spec.k)
+        by_image_NK = hits(predictions.by_image, self.spec.k)
+        return self._values(question, by_text_TK, by_image_NK)[:, 0]
+
+    def told(self, data: DataSet, predictions: Found, row: int) -> str:
+        """Return the ranks of a picture, both ways."""
+        question = self._question(data)
+        own = ", ".join(str(predictions.by_text[text]) for text in question.texts_of[row])
+        return (
+            f"rank of the picture, asked with each of its captions: {own} of "
+            f"{len(question.texts_of)}; rank of its first caption found: "
+            f"{predictions.by_image[row]} of {len(question.texts)}"
+        )
+
     def _values(self, question: _Question, by_text_TK: Floats, by_image_NK: Floats) -> Floats:
         """Return each picture's values, in the order of the metrics."""
         own_NK = np.stack([by_text_TK[texts].mean(axis=0) for texts in question.texts_of])

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from sarknowlip.bench.adapter import Adapter, Floats32
 from sarknowlip.bench.dataset import DataSet, Part
 from sarknowlip.bench.embedded import Embedded, source_of
-from sarknowlip.bench.example import UNLABELLED, Example, Mask
+from sarknowlip.bench.example import UNLABELLED, Example, Mask, Truth
 from sarknowlip.bench.measure import Measure
 from sarknowlip.bench.metrics import BenchError, Floats
 from sarknowlip.bench.pixels import confusion, segmentation
@@ -93,14 +93,7 @@ class PixelTask(Task):
     def measure(self, data: DataSet, predictions: Sequence[Told]) -> Measure:
         """Count pixels of each picture by truth and answer; draws sum the counts."""
         test = data.examples(self.spec.name, "test")
-        if len(predictions) != len(test):
-            raise BenchError(f"maps of {len(predictions)} pictures for {len(test)}", "one each")
-        matrices_NKK = np.stack(
-            [
-                confusion(_truth(example, data), told, len(data.classes), ignored=UNLABELLED)
-                for example, told in zip(test, predictions, strict=True)
-            ]
-        ).astype(np.float64)
+        matrices_NKK = self._counted(data, predictions)
 
         def values(weights_N: Floats) -> Floats:
             return self.scores(np.tensordot(weights_N, matrices_NKK, axes=1))
@@ -131,6 +124,27 @@ class PixelTask(Task):
             np.zeros(classes),
         )
         return self.scores(np.repeat(counts_K[:, None] / classes, classes, axis=1))
+
+    def item_scores(self, data: DataSet, predictions: Sequence[Told]) -> Floats:
+        """Return the main score of each picture by itself."""
+        main = self.spec.metrics.index(self.spec.main)
+        return np.array([self.scores(one)[main] for one in self._counted(data, predictions)])
+
+    def told(self, data: DataSet, predictions: Sequence[Told], row: int) -> Truth:
+        """Return the map."""
+        del data
+        return Mask(lambda: predictions[row].astype(np.int64))
+
+    def _counted(self, data: DataSet, predictions: Sequence[Told]) -> Floats:
+        """Return the pixels of each picture by truth and answer, (N, K, K)."""
+        test = data.examples(self.spec.name, "test")
+        if len(predictions) != len(test):
+            raise BenchError(f"maps of {len(predictions)} pictures for {len(test)}", "one each")
+        matrices = [
+            confusion(_truth(example, data), told, len(data.classes), ignored=UNLABELLED)
+            for example, told in zip(test, predictions, strict=True)
+        ]
+        return np.stack(matrices).astype(np.float64)
 
     def _trained(self, embedded: Embedded, data: DataSet) -> DenseHead:
         train = data.examples(self.spec.name, "train")

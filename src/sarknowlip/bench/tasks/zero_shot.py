@@ -17,7 +17,7 @@ import numpy.typing as npt
 from sarknowlip.bench.adapter import Adapter
 from sarknowlip.bench.dataset import DataSet
 from sarknowlip.bench.embedded import Embedded, source_of
-from sarknowlip.bench.example import Label
+from sarknowlip.bench.example import Label, Truth
 from sarknowlip.bench.measure import Measure
 from sarknowlip.bench.metrics import BenchError, Floats
 from sarknowlip.bench.task import Asking, Task, TaskSpec
@@ -82,3 +82,13 @@ class ZeroShotTask(Task):
     def chance(self, data: DataSet) -> Floats:
         """Return 1 / K for accuracy; mean F1 has no closed form."""
         return np.array([1.0 / len(data.classes), np.nan])
+
+    def item_scores(self, data: DataSet, predictions: Wholes) -> Floats:
+        """Return 1 where the class is right."""
+        truth_N = labels_of(data, asked(data, self.spec.name, "test", Label))
+        return np.asarray(predictions == truth_N, dtype=np.float64)
+
+    def told(self, data: DataSet, predictions: Wholes, row: int) -> Truth:
+        """Return the class, or `CANNOT_TELL`."""
+        del data
+        return Label(int(predictions[row]))
