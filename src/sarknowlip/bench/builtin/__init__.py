@@ -1,0 +1,1 @@
+"""Data sets for every task from simulated cities: nothing to fetch, truth known exactly."""
