@@ -43,7 +43,7 @@ from sarknowlip.losses.targets import Target
 from sarknowlip.models.channels import channel_id
 from sarknowlip.models.config import SIZES
 from sarknowlip.models.model import SarKnowLIP
-from sarknowlip.models.processing import LIMIT, SPREAD_DB
+from sarknowlip.models.processing import LIMIT, NUDGE, SPREAD_DB
 from sarknowlip.train.objectives import OBJECTIVES
 from sarknowlip.train.objectives.config import MaskedConfig, ObjectiveConfig
 from sarknowlip.train.objectives.kinds import with_features
@@ -57,7 +57,7 @@ DARKEST = 0.5
 TARGETS: tuple[Target, ...] = ("db", "gradient")
 LABELS = (5, 20, None)
 DRAWS = 5
-STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 COLUMNS = (
     "features", "target", "steps", "epochs", "seconds", "masked_error", "labels_a_class", "draws",
     "accuracy", "sd",
@@ -78,7 +78,7 @@ def chips(folder: Path) -> tuple[Floats, Labels]:
 
 def batch_of(db: Floats) -> Batch:
     """Return chips as a batch; there are no texts."""
-    pixels = torch.from_numpy(np.clip(db / SPREAD_DB["HH"], -LIMIT, LIMIT)[:, None])
+    pixels = torch.from_numpy(np.clip(db / SPREAD_DB["HH"] + NUDGE, -LIMIT, LIMIT)[:, None])
     images = {
         "pixel_values": pixels,
         "channel_ids": torch.full((len(db), 1), channel_id("HH", "X")),
@@ -175,13 +175,17 @@ def score(train: Floats, labels: Labels, test: Floats, truth: Labels, folds: int
         axes = np.linalg.svd(known, full_matrices=False)[2].T
         known, asked = known @ axes, asked @ axes
     search = GridSearchCV(
-        LogisticRegression(max_iter=300),
+        LogisticRegression(max_iter=2000),
         {"C": STRENGTHS},
         cv=StratifiedKFold(folds, shuffle=True, random_state=0),
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", ConvergenceWarning)
         search.fit(known, labels)
+    unconverged = sum(issubclass(one.category, ConvergenceWarning) for one in told)
+    chosen = search.best_params_["C"]
+    if unconverged or chosen == STRENGTHS[-1]:
+        tell(f"    {unconverged} fits did not converge; C {chosen}")
     return float((search.predict(asked) == truth).mean())
 
 

@@ -336,6 +336,8 @@ def test_shards(tmp_path: Path, record) -> None:
             megabytes="" if megabytes is None else f"{megabytes:.0f}",
         )
     assert medians["batches from a raw memory map"] >= 0.8
-    assert medians.get("batches from webdataset", 2.0) >= 2.0
     assert medians["raw memory map"] >= 0.8
-    assert medians.get("webdataset", 2.0) >= 2.0
+    if "webdataset" not in medians:
+        pytest.skip("no peer: webdataset is not installed; beside the memory map the gates are met")
+    assert medians["batches from webdataset"] >= 2.0
+    assert medians["webdataset"] >= 2.0

@@ -51,7 +51,7 @@ class Held:
 
 def bare(config: TrainConfig, task: PairTask, batches: list[Batch]) -> Callable[[int], float]:
     """Return a function that takes some steps and gives the last loss."""
-    module, ranks = task.module, Ranks(0, 1, torch.device("cpu"))
+    module, ranks = task.module, task.ranks
     optimizer = make_optimizer(module, config.optim)
     module.train()
     done = 0
@@ -63,7 +63,7 @@ def bare(config: TrainConfig, task: PairTask, batches: list[Batch]) -> Callable[
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(done, config.steps, config.optim)
             optimizer.zero_grad(set_to_none=True)
-            loss, _ = module(batches[done % len(batches)], generator)
+            loss, _ = module(batches[done % len(batches)].to(ranks.device), generator)
             loss.backward()
             nn.utils.clip_grad_norm_(module.parameters(), config.optim.clip_norm)
             optimizer.step()
@@ -77,7 +77,7 @@ def engine(
     config: TrainConfig, task: PairTask, batches: list[Batch], out: Path
 ) -> Callable[[int], float]:
     """Return the same for the engine's loop, as `_Run.finish` goes, a log line every step."""
-    run = _Run(Held(task, batches), config, out, Ranks(0, 1, torch.device("cpu")))
+    run = _Run(Held(task, batches), config, out, task.ranks)
     run.task.module.train()
     source = iter(run.task.batches(0, config.steps))
 

@@ -30,7 +30,7 @@ from sarknowlip.models.processing import (
 from sarknowlip.models.tokenizer import train_tokenizer
 from sarknowlip.sar.chip import chip
 from sarknowlip.sar.product import Acquisition, Radiometry
-from sarknowlip.sar.scaling import CALIBRATED, RELATIVE
+from sarknowlip.sar.scaling import CALIBRATED, RELATIVE, Encoding
 from sarknowlip.sar.tile import CodedTile, Codes, TileImage
 
 TEXTS = [f"Open water covers {n} percent of the tile." for n in range(0, 100, 5)] + [
@@ -290,3 +290,19 @@ def test_a_chip_lies_nowhere_and_has_its_spacing(processor: SarProcessor) -> Non
     assert both["gsd_m"][0].item() == pytest.approx(10.0, rel=2e-3)
     for name, value in alone.items():
         torch.testing.assert_close(both[name][1:2], value, equal_nan=True)
+
+
+@pytest.mark.parametrize("calibrated", [True, False])
+def test_only_what_has_no_data_is_zero(processor: SarProcessor, calibrated: bool) -> None:
+    # stored integers repeat, so that many pixels are the median, or the centre of calibrated ones
+    codes = np.random.default_rng(0).integers(2, 9, (1, 32, 32)).astype(np.uint16)
+    codes[0, :3] = 0
+    encoding = Encoding(scale=0.5, offset=MEAN_DB["VV"] - 2.5)
+    flat = tile(np.zeros((1, 32, 32)), ("VV",), calibrated=calibrated)
+    coded = CodedTile(
+        "t", Codes(codes, encoding), flat.geobox,
+        acquisition=flat.acquisition, radiometry=flat.radiometry,
+    )  # fmt: skip
+    for one in (coded, replace(flat, db=coded.db)):
+        zero = processor.images([one])["pixel_values"][0, 0] == 0
+        assert (zero.numpy() == (codes[0] == 0)).all()

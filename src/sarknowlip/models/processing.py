@@ -43,6 +43,9 @@ SPREAD_DB = {"VV": 5.5, "HH": 5.5, "VH": 6.0, "HV": 6.0}
 """Decibels that become 1; for uncalibrated tiles too."""
 LIMIT = 8.0
 """Normalised values are clipped to ±8: 44 dB around the co-polarised centre are kept."""
+NUDGE = 1e-5
+"""Added to normalised values, far more than rounding and far less than speckle: the median of an
+uncalibrated tile would be 0 otherwise, which stands for no data."""
 FLOOR_DB = -120.0
 """Of power 0, or less, in decibels."""
 NEPER = np.float32(np.log(10) / 10)
@@ -233,7 +236,7 @@ def _tokens(texts: dict[str, Tensor], row: int) -> Tensor:
 
 
 def normalise(tile: TileImage, names: Sequence[str], out: npt.NDArray[np.float32]) -> None:
-    """Write what a model sees of a tile: centred decibels on its grid, 0 for no data.
+    """Write what a model sees of a tile: centred decibels on its grid, 0 for no data only.
 
     A tile of the model's own grid goes from stored integers to the result by one affine map; any
     other by way of power.
@@ -270,7 +273,7 @@ def normalise(tile: TileImage, names: Sequence[str], out: npt.NDArray[np.float32
         centre = np.array([MEAN_DB[name] for name in names])
     else:
         centre = base + step * _medians(source, blank)
-    gain, shift = step / spread, (base - centre) / spread
+    gain, shift = step / spread, (base - centre) / spread + NUDGE
     np.copyto(out, source, casting="unsafe")
     out *= _column(gain)
     out += _column(shift)
