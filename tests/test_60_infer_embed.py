@@ -14,7 +14,7 @@ import torch
 from data.bench.make import WORDS, make_corpus, make_model
 from sarknowlip.core.errors import SarKnowlipError
 from sarknowlip.corpus.catalog import Catalog
-from sarknowlip.infer.embed import embed_images, embed_texts, embed_tiles
+from sarknowlip.infer.embed import embed_texts, embed_tiles
 from sarknowlip.infer.encoder import ModelEncoder, evaluating, model_folder
 
 
@@ -37,13 +37,13 @@ def test_images_do_not_depend_on_batches_or_order(catalog: Catalog, encoder: Mod
     """The corpus holds one- and two-channel tiles, so that batches differ in padding too."""
     records = list(catalog.records())
     assert {len(r.acquisition.polarizations) for r in records} == {1, 2}
-    whole = embed_images(encoder.model, encoder.processor, catalog, records, len(records))
+    whole = embed_tiles(encoder, catalog, records, len(records))
     assert whole.shape == (len(records), 24)
     assert whole.dtype == np.float32
     assert np.allclose(np.linalg.norm(whole, axis=1), 1, atol=1e-5)
     assert np.std(whole, axis=0).max() > 1e-3, "an encoder that sees nothing would pass the rest"
     for batch_size in (1, 3, 7):
-        parts = embed_images(encoder.model, encoder.processor, catalog, records, batch_size)
+        parts = embed_tiles(encoder, catalog, records, batch_size)
         assert np.abs(parts - whole).max() <= 1e-5
     order = np.random.default_rng(0).permutation(len(records))
     turned = embed_tiles(encoder, catalog, [records[i] for i in order], 5)

@@ -11,28 +11,9 @@ from sarknowlip.core.errors import SarKnowlipError
 from sarknowlip.core.progress import Progress
 from sarknowlip.corpus.catalog import Catalog
 from sarknowlip.corpus.record import TileRecord
-from sarknowlip.infer.encoder import Embeddings, Encoder, ModelEncoder
-from sarknowlip.models.model import SarKnowLIP
-from sarknowlip.models.processing import SarProcessor
-
-"""Called with items done, items in all, and the name of the last one."""
+from sarknowlip.infer.encoder import Embeddings, Encoder
 
 Item = TypeVar("Item")
-
-
-def embed_images(
-    model: SarKnowLIP,
-    processor: SarProcessor,
-    catalog: Catalog,
-    records: Sequence[TileRecord],
-    batch_size: int = 32,
-    *,
-    progress: Progress | None = None,
-) -> Embeddings:
-    """Embed tiles of a corpus with this package's model; see `embed_tiles`."""
-    return embed_tiles(
-        ModelEncoder(model, processor), catalog, records, batch_size, progress=progress
-    )
 
 
 def embed_tiles(

@@ -2,8 +2,8 @@
 
 A fusion encoder that reads image and text together is asked whether they belong together. Negatives
 that are easy teach it nothing: each image is paired with a text that the encoders find similar to
-it, each text with such an image, drawn in proportion to exp(similarity). Similarities are those the
-contrastive loss has computed anyway.
+it, each text with such an image, drawn in proportion to exp(logit). Logits are given by the caller:
+`train.objectives.matching` takes scaled cosines times `hardness`, computed for this draw alone.
 
 Negatives come from the batch of the own process, as in ALBEF: those of others would need their
 tokens, which are hundreds of times as large as embeddings. Parts of the batch (`pools`) make the
@@ -29,7 +29,7 @@ def hard_negatives(
     """Return a text for each image and an image for each text that do not belong to them.
 
     Args:
-        similarity_PP: Logits of images (rows) and texts (columns).
+        similarity_PP: Logits of images (rows) and texts (columns), of any scale.
         group_P: Equal exactly where two texts are equal.
         drawn_2P: Uniform random numbers in [0, 1): the draw follows from them alone.
 

@@ -141,8 +141,8 @@ def base_combined() -> TrainConfig:
 def large() -> TrainConfig:
     """Return `base` with a larger model, its weights split over processes.
 
-    The schedule is warm-up, stable, decay, so that a run can be made longer from where it was
-    stable.
+    The schedule is warm-up, stable, decay: most of the run keeps one learning rate, whatever its
+    length.
     """
     optim = OptimConfig(lr=3e-4, warmup_steps=4000, ema_decay=0.9998, schedule="wsd")
     return _varied(
