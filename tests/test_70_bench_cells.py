@@ -1,24 +1,39 @@
-"""Cells of the benchmark: kept, computed again when something moves, failures told; tables."""
+"""Cells of the benchmark: kept, computed again when something moves, failures told; tables.
+
+Before them the audit, beside them what was answered best and worst.
+"""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sarknowlip.bench.adapter import Adapter, AdapterCard
-from sarknowlip.bench.board import COLUMNS, lines, read_cells, write_csv
+from sarknowlip.bench.audited import LeakError, audited, findings_path, read_findings
+from sarknowlip.bench.board import (
+    COLUMNS,
+    lines,
+    overview,
+    read_cells,
+    write_csv,
+    write_markdown,
+)
 from sarknowlip.bench.cells import cell_path, fill, kept_draws
 from sarknowlip.bench.dataset import DataCard, DataSet, Part
 from sarknowlip.bench.example import Example, Label
+from sarknowlip.bench.gallery import Gallery
 from sarknowlip.bench.measure import Measure
 from sarknowlip.bench.metrics import BenchError
-from sarknowlip.bench.suite import run_suite
+from sarknowlip.bench.suite import ALL, run_suite
 from sarknowlip.bench.task import Asking, Task, TaskSpec
+from sarknowlip.bench.thumbnails import PANEL_PX
 from sarknowlip.core.errors import SarKnowlipError
 from sarknowlip.sar.chip import chip
 from sarknowlip.sar.tile import TileImage
@@ -79,6 +94,14 @@ class Bright(Task):
     def perfect(self, data: DataSet) -> Any:
         return [one.truth.index for one in data.examples("bright", "test")]  # type: ignore[union-attr]
 
+    def item_scores(self, data: DataSet, predictions: Any) -> np.ndarray:
+        examples = data.examples("bright", "test")
+        pairs = zip(predictions, examples, strict=True)
+        return np.array([float(p == e.truth.index) for p, e in pairs])  # type: ignore[union-attr]
+
+    def told(self, data: DataSet, predictions: Any, row: int) -> Label:
+        return Label(int(predictions[row]))
+
     def random(self, data: DataSet, seed: int) -> Any:
         return np.random.default_rng(seed).integers(0, 2, len(data.examples("bright", "test")))
 
@@ -129,8 +152,14 @@ def noisy(seed: int) -> Adapter:
     return Mean("noisy", seed, 30.0)
 
 
+def absent(seed: int) -> Adapter:
+    del seed
+    raise BenchError("absent: no weights", "fetch them")
+
+
 def run(out: Path, *models: Any, seeds: tuple[int, ...] = (0, 1, 2)) -> Any:
-    return run_suite([Bright()], [Levels()], models, out, seeds=seeds)
+    named = {model.__name__: model for model in models}
+    return run_suite([Bright()], [Levels()], named, out, seeds=seeds)
 
 
 def test_cells_are_computed_once_and_again_when_something_moves(
@@ -153,14 +182,23 @@ def test_cells_are_computed_once_and_again_when_something_moves(
 
 def test_one_broken_model_stops_no_other_and_is_tried_again(tmp_path: Path) -> None:
     told: list[str] = []
+    steps: list[tuple[int, int]] = []
+    models = {
+        "absent": absent,
+        "broken": lambda seed: Broken("broken", None),
+        "mean": mean,
+        "mute": lambda seed: Mute(),
+    }
     found = run_suite(
-        [Bright()], [Levels()], [lambda seed: Broken("broken", None), mean, lambda seed: Mute()],
-        tmp_path, seeds=(0,), tell=told.append,
+        [Bright()], [Levels()], models, tmp_path, seeds=(0,), tell=told.append,
+        progress=lambda done, total, item: steps.append((done, total)),
     )  # fmt: skip
+    assert steps[-1] == (5, 5)  # an audit and four cells
     assert [cell.model.name for cell in found.cells] == ["mean"]
     assert found.cells[0].values[0] == pytest.approx(1.0, abs=0.05)
-    assert [(one.model, one.seed) for one in found.failures] == [("broken", 0)]
-    assert "fetch them again" in found.failures[0].why
+    failed = [(one.model, one.task, one.seed, one.cells) for one in found.failures]
+    assert failed == [("absent", ALL, None, 1), ("broken", "bright", 0, 1)]
+    assert "fetch them again" in found.failures[1].why
     assert found.empty == (("mute", "bright"),)
     assert any("damaged" in line for line in told)
     assert not cell_path(tmp_path, "bright", "levels", "broken", 0).exists()
@@ -209,3 +247,87 @@ def test_no_cells_and_cells_of_other_questions_are_refused(tmp_path: Path) -> No
     other = [cells[0], (path, cell.model_copy(update={"version": 2}))]
     with pytest.raises(BenchError, match="not asked the same questions"):
         list(lines(other))
+
+
+class Leaky(Levels):
+    """Two groups are in both parts."""
+
+    def examples(self, task: str, part: Part) -> Sequence[Example]:
+        found = super().examples(task, part)
+        return [replace(one, group=f"both-{n}") if n < 2 else one for n, one in enumerate(found)]
+
+
+def test_leaks_of_a_published_split_are_a_note_and_are_sought_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run_suite([Bright()], [Leaky()], {"mean": mean}, tmp_path, seeds=(0, 1))
+    note = "The parts of the published split leak: 2 group; 2 of 30 test examples are named"
+    assert [cell.notes for cell in first.cells] == [(note,)] * 2
+    found = read_findings(findings_path(tmp_path, "levels")).tasks["bright"]
+    assert [(one.kind, one.train, one.test) for one in found.leaks] == [
+        ("group", "train-0", "test-0"), ("group", "train-1", "test-1"),
+    ]  # fmt: skip
+    monkeypatch.setattr("sarknowlip.bench.audited.audit", None)
+    audited(Leaky(), ["bright"], tmp_path)
+    with pytest.raises(TypeError):  # other examples: sought again
+        audited(Levels(), ["bright"], tmp_path)
+
+
+def test_a_built_in_set_that_leaks_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sarknowlip.bench.audited._is_builtin", lambda data: True)
+    with pytest.raises(LeakError, match=r"group of train-0 and test-0"):
+        run_suite([Bright()], [Leaky()], {"mean": mean}, tmp_path)
+    assert not (tmp_path / "cells").exists()
+    assert run_suite([Bright()], [Levels()], {"mean": mean}, tmp_path, seeds=(0,)).cells
+
+
+def test_a_set_that_cannot_be_read_stops_no_other(tmp_path: Path) -> None:
+    class Torn(Levels):
+        card = Levels.card.model_copy(update={"name": "torn"})
+
+        def examples(self, task: str, part: Part) -> Sequence[Example]:
+            raise BenchError("torn.tif is damaged", "fetch it again")
+
+    class Half(Levels):
+        card = Levels.card.model_copy(update={"name": "half"})
+
+        def examples(self, task: str, part: Part) -> Sequence[Example]:
+            return super().examples(task, part) if part == "train" else []
+
+    sets = [Torn(), Half(), Levels()]
+    found = run_suite([Bright()], sets, {"mean": mean}, tmp_path, seeds=(0, 1))
+    failed = [(one.task, one.dataset, one.cells) for one in found.failures]
+    assert failed == [(ALL, "torn", 2), ("bright", "half", 2)]
+    assert "no example for bright in test" in found.failures[1].why
+    assert len(found.cells) == 2
+
+
+def test_the_first_seed_shows_what_was_answered_best_and_worst(tmp_path: Path) -> None:
+    good, other = run(tmp_path, noisy, seeds=(0, 1)).cells
+    assert other.shown == Gallery()
+    folder = cell_path(tmp_path, "bright", "levels", "noisy", 0).parent
+    assert (len(good.shown.best), len(good.shown.worst)) == (4, 4)
+    assert {item.score for item in good.shown.best} == {1.0}
+    assert all(item.true == item.told for item in good.shown.best)
+    assert all(item.true != item.told for item in good.shown.worst)
+    for item in (*good.shown.best, *good.shown.worst):
+        assert Image.open(folder / item.picture).size == (PANEL_PX, PANEL_PX)
+
+
+def test_how_far_from_chance_to_perfect(tmp_path: Path) -> None:
+    run(tmp_path, mean, noisy)
+    table = list(lines(read_cells(tmp_path)))
+    tasks, models = overview(table)
+    assert tasks == ("bright",)
+    value = next(line.value for line in table if line.model == "mean" and line.main)
+    assert models["mean"] == (pytest.approx(2.0 * value - 1.0),)
+    # a model that nobody asked on a second set has a gap
+    more = [*table, next(line for line in table if line.main).model_copy(update={"dataset": "b"})]
+    assert overview(more)[1] == {"mean": models["mean"], "noisy": (None,)}
+    write_markdown(table, tmp_path / "board.md")
+    text = (tmp_path / "board.md").read_text()
+    assert f"| mean | **{value:.3f}** (" in text
+    assert "* (" in next(line for line in text.splitlines() if line.startswith("| noisy"))
+    assert "| chance | 0.500 |" in text

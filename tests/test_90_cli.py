@@ -58,10 +58,15 @@ SURFACE = {
         "--workers", "--json",
     },
     "bench run": {
-        "task", "--data", "--model", "--out", "--annotations", "--baseline", "--batch-size",
+        "--out", "--suite", "--data", "--tasks", "--sets", "--models", "--seeds", "--batch-size",
+        "--workers", "--json",
+    },
+    "bench report": {"out", "--json"},
+    "bench list": {"--data", "--json"},
+    "bench corpus": {
+        "corpus", "--out", "--task", "--model", "--annotations", "--baseline", "--batch-size",
         "--json",
     },
-    "bench list": {"--json"},
     "info": {"--json"},
 }  # fmt: skip
 """Verbs and their options; a change here is one of the public interface: CHANGELOG says so."""
@@ -213,7 +218,19 @@ def test_info_lists_what_there_is() -> None:
         (["scio", "report", "in", "--data", "absent"], "in holds no finished round"),
         (["scio", "corrupt", "absent", "--ledger", "l", "--kind", "x"], "option kinds.0: "),
         (["scio", "corrupt", "absent", "--ledger", "l", "--split", "x"], "option splits.0: "),
-        (["bench", "run", "chess", "--data", "absent", "--out", "b"], "unknown task 'chess'"),
+        (["bench", "corpus", "absent", "--task", "chess", "--out", "b"], "unknown task 'chess'"),
+        (["bench", "run", "--tasks", "chess", "--out", "b"], "unknown task 'chess'"),
+        (
+            ["bench", "run", "--models", "deep-thought", "--out", "b"],
+            "unknown model 'deep-thought'",
+        ),
+        (["bench", "run", "--sets", "moon", "--out", "b"], "unknown data set 'moon'"),
+        (["bench", "run", "--suite", "maxi", "--out", "b"], "no suite 'maxi'; choose one of: mini"),
+        (["bench", "run", "--seeds", "a", "--out", "b"], "no seeds: 'a'"),
+        (["bench", "run", "--sets", "mstar", "--tasks", "change", "--out", "b"], "none of the cho"),
+        (["bench", "run", "--sets", "mstar", "--tasks", "few-shot", "--out", "b"], "get it from"),
+        (["bench", "run", "--data", "absent", "--out", "b"], "no data set for these tasks in abs"),
+        (["bench", "report", "absent"], "no cells in absent; run `sarknowlip bench run` first"),
         (["quickstart", "--input", "absent", "--out", "q"], "no such input: absent"),
         (["quickstart", "--out", "file/q"], "cannot write file/q"),
         (["corpus", "build", "in", "--out", "file/c"], "cannot write file/c/.build/lock: Not a di"),

@@ -1,8 +1,10 @@
-"""Public data sets, read from the folder layout in which their authors publish them."""
+"""Public data sets, read from the layout in which their authors publish them; built-in ones."""
 
 from __future__ import annotations
 
 from sarknowlip.core.lazy import LazyTable
+
+_BUILTIN = "sarknowlip.bench.builtin.sets"
 
 DATASETS = LazyTable(
     "data set",
@@ -24,5 +26,12 @@ DATASETS = LazyTable(
         "polsf": "sarknowlip.bench.datasets.polsf:PolSf",
         "eurosat-sar": "sarknowlip.bench.datasets.eurosat_sar:EuroSatSar",
         "so2sat-lcz42": "sarknowlip.bench.datasets.so2sat:So2Sat",
+        "builtin-cover": f"{_BUILTIN}:BuiltinCover",
+        "builtin-recognition": f"{_BUILTIN}:BuiltinRecognition",
+        "builtin-detection": f"{_BUILTIN}:BuiltinDetection",
+        "builtin-segmentation": f"{_BUILTIN}:BuiltinSegmentation",
+        "builtin-change": f"{_BUILTIN}:BuiltinChange",
+        "builtin-language": f"{_BUILTIN}:BuiltinLanguage",
+        "builtin-polsar": f"{_BUILTIN}:BuiltinPolsar",
     },
 )
