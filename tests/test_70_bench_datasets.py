@@ -14,7 +14,17 @@ from data.sets.make import MAKERS
 from sarknowlip.bench.dataset import DataSet, Part
 from sarknowlip.bench.datasets import DATASETS
 from sarknowlip.bench.datasets.published import Published
-from sarknowlip.bench.example import UNLABELLED, Boxes, Count, Example, Label, Mask
+from sarknowlip.bench.example import (
+    UNLABELLED,
+    Answer,
+    Boxes,
+    Captions,
+    Count,
+    Example,
+    Label,
+    Mask,
+    Region,
+)
 from sarknowlip.bench.metrics import BenchError
 from sarknowlip.core.errors import SarKnowlipError
 from sarknowlip.sar.tile import TileImage
@@ -31,7 +41,13 @@ TRUTH = {
     "segmentation": Mask,
     "polsar": Mask,
     "change": Mask,
+    "search": Captions,
+    "captioning": Captions,
+    "answering": Answer,
+    "grounding": Region,
 }
+WORDS = ("search", "captioning", "answering", "grounding")
+"""Tasks that need no classes."""
 
 
 @pytest.fixture(scope="module")
@@ -80,13 +96,14 @@ def test_the_card_is_complete(name: str, dataset: Published) -> None:
     assert card.name == name
     for field, value in card.model_dump().items():
         assert value or field in ("also", "classes", "prompts", "frequency_band", "window_px",
-                                  "gap_px", "serials"), field  # fmt: skip
+                                  "gap_px", "serials", "scenes", "kinds"), field  # fmt: skip
     assert "\n" not in "".join((card.title, card.what, card.split, card.pixels, *card.layout))
     assert card.source.startswith("https://")
 
 
 def test_classes_and_prompts_belong_together(dataset: Published) -> None:
-    assert len(set(dataset.classes)) == len(dataset.classes) >= 1
+    assert len(set(dataset.classes)) == len(dataset.classes)
+    assert dataset.classes or set(dataset.tasks) <= set(WORDS)
     assert len(dataset.prompts) in (0, len(dataset.classes))
     assert all(texts and all(texts) for texts in dataset.prompts)
     assert ("zero-shot" in dataset.tasks) == bool(dataset.prompts)
@@ -131,6 +148,19 @@ def check(truth: object, shape: tuple[int, int], classes: int) -> None:
         assert mask.dtype == np.int64
         assert mask.min() >= UNLABELLED
         assert mask.max() < classes
+    elif isinstance(truth, Captions):
+        assert truth.texts
+        assert all(text.strip() for text in truth.texts)
+    elif isinstance(truth, Answer):
+        assert truth.question
+        assert truth.text
+        assert truth.kind
+    elif isinstance(truth, Region):
+        left, top, right, bottom = truth.box
+        assert truth.expression
+        assert truth.box.dtype == np.float64
+        assert 0 <= left < right <= shape[1]
+        assert 0 <= top < bottom <= shape[0]
     else:
         assert isinstance(truth, Boxes)
         assert truth.corners.shape == (len(truth.classes), 4, 2)

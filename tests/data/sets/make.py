@@ -386,6 +386,160 @@ def make_so2sat(data: Path) -> None:
             content["label"] = np.eye(17)[rng.integers(0, 17, count)]
 
 
+WHU_SHEETS = ("NH49E004021", "NH49E005014", "NH49E001014")
+"""Two to learn from, and the first of those to ask."""
+
+
+def make_whu(data: Path) -> None:
+    """Sheets of 300 × 256 pixels with all classes and background in stripes."""
+    root = data / "WHU-OPT-SAR"
+    for place, sheet in enumerate(WHU_SHEETS):
+        rng = np.random.default_rng(place)
+        stripes = np.repeat(np.arange(300)[:, None] % 8 * 10, 256, axis=1).astype(np.uint8)
+        geotiff(root / "sar" / f"{sheet}.tif", rng.integers(0, 256, (1, 300, 256), np.uint8))
+        geotiff(root / "lbl" / f"{sheet}.tif", stripes[None])
+        geotiff(root / "optical" / f"{sheet}.tif", np.zeros((4, 300, 256), np.uint8))
+
+
+def message(picture: str, question: str, answer: str) -> dict[str, Any]:
+    """Return a dialogue of one turn as ms-swift takes it."""
+    said = [("user", f"<image>{question}"), ("assistant", answer)]
+    return {
+        "messages": [{"role": role, "content": content} for role, content in said],
+        "images": [picture],
+    }
+
+
+def conversation(picture: str, *turns: tuple[str, str]) -> dict[str, Any]:
+    """Return a dialogue as LLaVA takes it."""
+    said = []
+    for question, answer in turns:
+        said.append({"from": "human", "value": f"<image>\n{question}"})
+        said.append({"from": "gpt", "value": answer})
+    return {"id": picture, "image": picture, "conversations": said}
+
+
+def written(path: Path, records: list[dict[str, Any]]) -> Path:
+    """Write a JSON list."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(records, indent=1), encoding="utf-8")
+    return path
+
+
+SARLANG_TRAIN = ("France_Alpes-Maritimes_Nice_3", "France_Alpes-Maritimes_Nice_4", "USA_Ohio_1")
+SARLANG_TEST = ("France_Alpes-Maritimes_Nice_7", "SV_Darwin_-12.4278_130.8688")
+DESCRIBE = "Write a terse but informative summary of the picture."
+
+
+def make_sarlang(data: Path, *, detection: bool = True) -> None:
+    """Two captions a picture, JSON and CSV; SARVQA1 with its pictures if wanted."""
+    root = data / "SARLANG-1M"
+    text = root / "Text"
+    seen = {"train": SARLANG_TRAIN, "test": SARLANG_TEST}
+    for part, names in seen.items():
+        captions, answers, boxes = [], [], []
+        for place, name in enumerate(names):
+            file = f"{name}.png"
+            grey(root / "SARimages" / file, (40, 48), seed=place)
+            captions += [message(file, DESCRIBE, f"A harbor with {place + 2} piers {part}.")]
+            captions += [
+                message(file, "Describe.", f"Large {part} buildings {place} near a river.")
+            ]
+            answers += [message(file, "How many docks are there?", str(place))]
+            answers += [message(file, "Is there a bridge in the image?", "yes")]
+        for place, file in enumerate((f"{part}1.jpg", f"{part}2.jpg")):
+            if detection:
+                grey(root / "SARimages" / file, (40, 48), seed=place)
+            boxes += [message(f"/else/{file}", "Where are most ships?", "left")]
+            boxes += [message(f"/else/{file}", "What object in area [1,2,3,4]?", "ship")]
+        written(text / "Caption" / part / f"Caption_{part}.json", captions)
+        written(text / "VQA" / part / f"SARVQA2_{part}.json", answers)
+        written(text / "VQA" / part / f"SARVQA1_{part}.json", boxes)
+    concise = "image,caption\n" + "".join(f"{name}.png,Ships at sea.\n" for name in SARLANG_TEST)
+    (text / "Caption" / "test" / "Caption_test1.csv").write_text(concise, encoding="utf-8")
+
+
+SARCAP_TEXTS = (
+    "a solitary bridge occupies the core of the scene .",
+    "in total , 5 motorized transport are present in the image .",
+    "ship 5 6 20 30 .",
+    "tank 4 5 11 15 ; tank 20 18 35 30 ; ship 30 2 60 9 .",
+)
+
+
+def make_sarcap(data: Path) -> None:
+    """Eight pictures, TIFF, each of the texts twice; the first has two captions."""
+    root = data / "SARCAP"
+    rows = ["filename\tcaption", "./img/001.tif\tthis SAR image shows a river ."]
+    for number in range(8):
+        noise = np.random.default_rng(number).integers(0, 256, (1, 32, 40), np.uint8)
+        geotiff(root / "img" / f"{number + 1:03}.tif", noise)
+        rows.append(f"./img/{number + 1:03}.tif\t{SARCAP_TEXTS[number % 4]}")
+    (root / "img_caption.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
+def make_sar_text(data: Path) -> None:
+    """Two scenes of SEN12 and four single pictures; dialogues about half of each."""
+    root = data / "SAR-TEXT-data"
+    sources = {
+        "SEN12": [f"ROIs1158_spring_s1_{scene}_p{n}" for scene in (10, 11) for n in (1, 2)],
+        "QXSLAB_SAROPT": ["7756", "7757", "12", "13"],
+    }
+    dialogues = []
+    for source, names in sources.items():
+        lines = ["filepath,caption"]
+        for number, name in enumerate(names):
+            grey(root / "Image" / source / f"{name}.png", (32, 32), seed=number)
+            lines.append(f'Image/{source}/{name}.png,"Fields, and {number} roads of {source}."')
+            stated = f"/SAR-TEXT-data/Image/{source}/{name}.png"
+            first = ("Is there water in this landscape?", "Yes")
+            dialogues.append(conversation(stated, first, ("How many roads?", str(number))))
+        (root / f"annotations_{source}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    written(root / "SAR-VQA_conv.json", dialogues)
+    written(root / "RS-VQA_conv.json", [conversation("optical.png", ("Is it green?", "Yes"))])
+
+
+OPTIONS = "Based on these category options (aircraft, bridge, car, harbor, ship, tank), what is it?"
+
+
+def make_sarchat(data: Path) -> None:
+    """One list to learn from, lists of single tasks to ask; pictures lie in SARDet_100K."""
+    root = data / "SARChat"
+    pictures = data / "SARDet_100K" / "JPEGImages"
+
+    def sayings(part: str, number: int) -> dict[str, dict[str, Any]]:
+        file = f"/root/data/JPEGImages/{part}/{number:07}.png"
+        grey(pictures / part / f"{number:07}.png", (48, 64), seed=number)
+        kind = ("ship", "tank")[number % 2]
+        said = {
+            "classify": (OPTIONS, f"It is {kind}"),
+            "describe": ("What stands out?", f"One can spot a small {kind} at the top {number}."),
+            "classify_count": (
+                f"[count] How many {kind}s are there?",
+                "There are 2 instances. {<1><2><10><12>}{<20><22><30><40>}",
+            ),
+            "classify_identify_single": (
+                "[identify] What is at {<1><2><10><12>}?", f"This is a very small {kind}."
+            ),
+            "classify_refer_single": (
+                f"[refer] Where is the {kind}?", "{<10><20><30><60>} (bottom left)."
+            ),
+            "classify_refer_multi": (
+                f"[refer] Where are the {kind}s?", "{<1><2><10><12>} (top). {<20><22><30><40>}"
+            ),
+            "classify_grounding_single": (
+                "[grounding] Describe where objects are.", f"There is a {kind} {{<1><2><3><4>}}."
+            ),
+        }  # fmt: skip
+        return {task: message(file, *pair) for task, pair in said.items()}
+
+    learned = [record for number in range(4) for record in sayings("train", number).values()]
+    written(root / "SARChat_total_task_train_modified.json", learned)
+    asked = [sayings("test", number) for number in range(4, 7)]
+    for task in asked[0]:
+        written(root / f"SARChat_{task}_test.json", [one[task] for one in asked])
+
+
 MAKERS: dict[str, Callable[[Path], None]] = {
     "mstar": make_mstar,
     "sample": make_sample,
@@ -400,8 +554,13 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "sen1floods11": make_sen1floods11,
     "air-polsar-seg": make_airpolsarseg,
     "openearthmap-sar": make_openearthmap,
+    "whu-opt-sar": make_whu,
     "change-pairs": make_pairs,
     "polsf": make_polsf,
     "eurosat-sar": make_eurosat,
     "so2sat-lcz42": make_so2sat,
+    "sarlang-1m": make_sarlang,
+    "sarcap": make_sarcap,
+    "sar-text": make_sar_text,
+    "sarchat-2m": make_sarchat,
 }
