@@ -69,6 +69,9 @@ def test_the_page_needs_nothing_else(filled: Path, written) -> None:
         for task in TASKS
     )
     assert "rank of the picture" in page
+    backgrounds = set(re.findall(r"background:([^;\"]+)", page.split("</style>")[1]))
+    assert all(re.fullmatch("#[0-9a-f]{6}", colour) for colour in backgrounds)
+    assert len(backgrounds) == 4  # two models, true, told
 
 
 def test_a_picture_that_is_gone_is_told(filled: Path, written, tmp_path: Path) -> None:

@@ -44,10 +44,11 @@ def radar_chart(
     for model, values in models.items():
         own = np.array([np.nan if value is None else value for value in values])
         around = np.append(angle, angle[0]), np.append(own, own[0])
-        axes.plot(*around, "o-", color=colours[model], lw=1.5, ms=3.5, label=model)
+        axes.plot(*around, "o-", color=colours[model], lw=1.5, ms=3.5, label=model, clip_on=False)
     axes.set_theta_offset(np.pi / 2)  # type: ignore[attr-defined]
     axes.set_theta_direction(-1)  # type: ignore[attr-defined]
     axes.set_xticks(angle, tasks, fontsize=8, color=INK)
+    axes.tick_params(axis="x", pad=9)
     axes.set_ylim(0.0, 1.0)
     axes.set_yticks([0.25, 0.5, 0.75], ["", "0.5", ""], fontsize=7, color=MUTED)
     axes.grid(color=LAND, lw=0.6)
