@@ -284,7 +284,7 @@ def test_command_line(corpus: Path, model: Path, report: BenchReport, tmp_path: 
     from sarknowlip.cli.bench import app
 
     shell = CliRunner()
-    common = ["run", "retrieval", "--data", str(corpus), "--out", str(tmp_path)]
+    common = ["corpus", str(corpus), "--out", str(tmp_path)]
     told = shell.invoke(app, [*common, "--model", str(model), "--json"])
     assert told.exit_code == 0, told.output
     assert BenchReport.model_validate_json(told.stdout) == report
@@ -292,9 +292,6 @@ def test_command_line(corpus: Path, model: Path, report: BenchReport, tmp_path: 
     assert shown.exit_code == 0
     for word in ("R@10", "random", "chance", "text → image"):
         assert word in shown.stdout
-    wrong = shell.invoke(app, ["run", "detection", *common[2:]])
+    wrong = shell.invoke(app, [*common, "--task", "chess"])
     assert wrong.exit_code == 1
     assert isinstance(wrong.exception, ConfigError)
-    listed = json.loads(shell.invoke(app, ["list", "--json"]).stdout)
-    assert listed["tasks"]["retrieval"]["version"] == 1
-    assert listed["baselines"] == ["random", "majority", "untrained"]
