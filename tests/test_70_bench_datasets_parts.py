@@ -1,7 +1,8 @@
-"""Dealing groups, finding near-duplicates, cutting windows: what readers of data sets share."""
+"""Dealing groups, finding look-alikes, cutting windows: what readers of data sets share."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +12,15 @@ from hypothesis import strategies as st
 
 from data.sets.make import geotiff, saved
 from sarknowlip.bench.datasets.boxes import horizontal, mask_boxes, turned
-from sarknowlip.bench.datasets.grouped import (
-    dealt,
-    kept_apart,
-    near_duplicates,
-    perceptual_hashes,
-)
+from sarknowlip.bench.datasets.grouped import dealt, kept_apart, look_alikes
 from sarknowlip.bench.datasets.pictures import decibels, indices, levels, size
 from sarknowlip.bench.datasets.windows import Window, cut, halves
 from sarknowlip.bench.example import UNLABELLED
+from sarknowlip.bench.fingerprint import fingerprint
+from sarknowlip.bench.leaks import ALIKE
 from sarknowlip.bench.metrics import BenchError
 from sarknowlip.core.errors import ProductError
-from sarknowlip.sar.chip import amplitude_db
+from sarknowlip.sar.chip import amplitude_db, chip
 
 names = st.lists(st.sampled_from("abcdefghijkl"), min_size=1, max_size=60)
 
@@ -68,8 +66,15 @@ def test_a_published_split_makes_two_groups_of_a_shared_scene() -> None:
 
 def speckled(seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    scene = np.kron(rng.rayleigh(50.0, (12, 12)), np.ones((5, 5)))
+    scene = np.kron(rng.rayleigh(50.0, (20, 20)), np.ones((3, 3)))
     return np.clip(scene, 0, 255).astype(np.uint8)
+
+
+def prints(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    tiles = [
+        chip("any", amplitude_db(one)[None], polarizations=("HH",), gsd_m=1.0) for one in pictures
+    ]
+    return np.stack([fingerprint(tile) for tile in tiles])
 
 
 @settings(deadline=None, max_examples=20)
@@ -81,28 +86,28 @@ def test_copies_turned_mirrored_and_dimmed_are_found(
     copy = np.rot90(first[:, ::-1] if mirrored else first, turns)
     noisy = copy * dimmed + np.random.default_rng(seed).normal(0.0, 2.0, copy.shape)
     second = np.clip(noisy, 0, 255).astype(np.uint8)
-    group_N, pairs = near_duplicates(*perceptual_hashes([first, second]), most_bits=40)
+    group_N, pairs = look_alikes(prints([first, second]), ALIKE)
     assert group_N.tolist() == [0, 0]
     assert pairs == 1
 
 
 def test_independent_pictures_stay_apart() -> None:
-    group_N, pairs = near_duplicates(
-        *perceptual_hashes([speckled(seed) for seed in range(300)]), most_bits=40
-    )
+    group_N, pairs = look_alikes(prints([speckled(seed) for seed in range(300)]), ALIKE)
     assert group_N.tolist() == list(range(300))
     assert pairs == 0
 
 
 def test_look_alikes_of_look_alikes_are_one_group() -> None:
-    words = np.zeros((5, 4), np.uint64)
-    words[1, 0], words[2, 0] = 0b1, 0b11
-    words[3], words[4] = 2**64 - 1, 2**64 - 1
-    order = [3, 0, 2, 1, 4]
-    group_N, pairs = near_duplicates(words[order], words[order][:, None], most_bits=1)
+    apart = np.random.default_rng(0).normal(size=(3, prints([speckled(0)]).shape[1]))
+    one, other, alone = (row / np.linalg.norm(row) for row in apart)
+    between = (one + other) / np.linalg.norm(one + other)
+    rows = np.stack([alone, one, other, between, alone]).astype(np.float32)
+    assert one @ other < 0.1
+    group_N, pairs = look_alikes(rows, 0.6)
     assert group_N.tolist() == [0, 1, 1, 1, 0]
     assert pairs == 3
-    empty, none = near_duplicates(*perceptual_hashes([]), most_bits=1)
+    assert look_alikes(rows[:3], 0.6)[0].tolist() == [0, 1, 2]
+    empty, none = look_alikes(rows[:0], 0.6)
     assert (len(empty), none) == (0, 0)
 
 

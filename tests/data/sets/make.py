@@ -177,7 +177,7 @@ def make_sar_acd(data: Path) -> None:
     for index, kind in enumerate(ACD_TYPES):
         for number in range(5):
             rng = np.random.default_rng(100 * index + number)
-            target = np.kron(rng.rayleigh(60.0, (8, 8)), np.ones((5, 5)))
+            target = np.kron(rng.rayleigh(60.0, (20, 20)), np.ones((2, 2)))
             chip = np.clip(target, 0, 255).astype(np.uint8)
             folder = data / "SAR-ACD" / kind
             saved(folder / f"{number:03}.png", chip)

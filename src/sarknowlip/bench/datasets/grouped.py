@@ -1,36 +1,21 @@
-"""Groups that stay together: published splits kept, others dealt, near-duplicates joined.
+"""Groups that stay together: published splits kept, others dealt, look-alikes joined.
 
-The perceptual hash is of the discrete cosine transform (Zauner, Implementation and benchmarking of
-perceptual image hash functions, 2010): sign of the low frequencies of a small grey picture against
-their median. A mirrored or turned copy is found because one of the two is hashed in all eight
-symmetries of the square.
-
-Legend of array names: N pictures, S symmetries, B bits, W words of 64 bits.
+Legend of array names: N pictures, D numbers of a fingerprint.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
-from scipy.fft import dctn
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from sarknowlip.bench.dataset import Part
+from sarknowlip.bench.fingerprint import Floats32, alike
 from sarknowlip.core.hashing import unit_interval
-
-EDGE = 32
-"""Pixels along the small picture."""
-FREQUENCIES = 16
-"""Rows and columns of low frequencies; all but the mean become bits: 255."""
-CHUNK = 256
-"""Pictures compared with all others at a time."""
-
-Words = npt.NDArray[np.uint64]
 
 
 def dealt(
@@ -105,69 +90,25 @@ def kept_apart(
     return groups, test, len(both)
 
 
-def perceptual_hashes(pictures: Iterable[npt.NDArray[np.uint8]]) -> tuple[Words, Words]:
-    """Return the hash of each picture (N, W), and of each of its eight symmetries (N, S, W)."""
-    small = [
-        np.asarray(
-            Image.fromarray(picture).resize((EDGE, EDGE), Image.Resampling.BOX), dtype=np.float32
-        )
-        for picture in pictures
-    ]
-    if not small:
-        return np.zeros((0, 4), np.uint64), np.zeros((0, 8, 4), np.uint64)
-    thumbs = np.stack(small)
-    turned_NSW = np.stack(
-        [
-            _hashed(np.rot90(side, turns, (1, 2)))
-            for side in (thumbs, thumbs[:, :, ::-1])
-            for turns in range(4)
-        ],
-        axis=1,
-    )
-    return turned_NSW[:, 0], turned_NSW
-
-
-def _hashed(thumbs: npt.NDArray[np.float32]) -> Words:
-    waves = dctn(thumbs, axes=(1, 2), norm="ortho")[:, :FREQUENCIES, :FREQUENCIES]
-    waves_NB = waves.reshape(len(thumbs), -1)[:, 1:]
-    bits_NB = waves_NB > np.median(waves_NB, axis=1, keepdims=True)
-    packed = np.packbits(np.pad(bits_NB, ((0, 0), (0, 1))), axis=1)
-    return np.ascontiguousarray(packed).view(np.uint64)
-
-
-def near_duplicates(
-    hash_NW: Words, turned_NSW: Words, most_bits: int
-) -> tuple[npt.NDArray[np.int64], int]:
-    """Join pictures whose hashes differ little, in whatever symmetry.
+def look_alikes(prints_ND: Floats32, least: float) -> tuple[npt.NDArray[np.int64], int]:
+    """Join pictures that look alike, and those that look like these.
 
     Args:
-        hash_NW: Hashes.
-        turned_NSW: Hashes of all symmetries.
-        most_bits: Bits of 255 that near-duplicates may differ in.
+        prints_ND: Fingerprints of pictures (`bench.fingerprint`).
+        least: Correlation from which two are joined.
 
     Returns:
         Number of the group of each picture (N,), counted in the order of first members, and how
         many pairs were joined.
     """
-    first: list[npt.NDArray[np.intp]] = [np.zeros(0, np.intp)]
-    second: list[npt.NDArray[np.intp]] = [np.zeros(0, np.intp)]
-    count = len(hash_NW)
-    for start in range(0, count, CHUNK):
-        rows = hash_NW[start : start + CHUNK]
-        close = np.zeros((len(rows), count), dtype=bool)
-        for turned_NW in np.moveaxis(turned_NSW, 1, 0):
-            differing = sum(
-                np.bitwise_count(rows[:, None, word] ^ turned_NW[None, :, word]).astype(np.int16)
-                for word in range(rows.shape[1])
-            )
-            close |= differing <= most_bits
-        i, j = np.nonzero(close)
-        ahead = i + start < j
-        first.append(i[ahead] + start)
-        second.append(j[ahead])
-    i, j = np.concatenate(first), np.concatenate(second)
-    links = coo_array((np.ones(len(i), bool), (i, j)), shape=(count, count))
+    nothing = np.zeros(0, np.int64)
+    found = [(nothing, nothing), *((i, j) for i, j, _ in alike(prints_ND, prints_ND, least))]
+    first, second = (np.concatenate(side) for side in zip(*found, strict=True))
+    pair = first < second
+    links = coo_array(
+        (np.ones(pair.sum(), bool), (first[pair], second[pair])), shape=(len(prints_ND),) * 2
+    )
     _, label_N = connected_components(links, directed=False)
     _, place = np.unique(label_N, return_index=True)
     order = np.argsort(np.argsort(place, kind="stable"), kind="stable")
-    return order[label_N].astype(np.int64), len(i)
+    return order[label_N].astype(np.int64), int(pair.sum())

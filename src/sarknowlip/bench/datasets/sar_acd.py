@@ -1,11 +1,9 @@
 """SAR-ACD: six types of civil aircraft at about one metre.
 
 The set was enlarged by changing brightness and contrast and adding noise, so most pictures have
-near-copies, and a random split would ask about pictures that were learned. Near-duplicates by
-perceptual hash are one group, whatever their type: some copies bear two types.
-
-On the published 2,023 pictures the differences between hashes are bimodal: 4,500 pairs differ in at
-most 40 of 255 bits, and were copies in nearly all cases looked at.
+near-copies, and a random split would ask about pictures that were learned: of 30 % drawn at random
+the leakage audit names nine in ten. Pictures that the audit would call look-alikes are one group,
+whatever their type: some copies bear two types.
 """
 
 from __future__ import annotations
@@ -16,12 +14,12 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from sarknowlip.bench.datasets.grouped import dealt, near_duplicates, perceptual_hashes
-from sarknowlip.bench.datasets.pictures import levels, listed, picture
+from sarknowlip.bench.datasets.grouped import dealt, look_alikes
+from sarknowlip.bench.datasets.pictures import listed, picture
 from sarknowlip.bench.datasets.published import Published, Sheet
 from sarknowlip.bench.example import Example, Label
-
-MOST_BITS = 40
+from sarknowlip.bench.fingerprint import fingerprint
+from sarknowlip.bench.leaks import ALIKE
 
 
 class SarAcd(Published):
@@ -32,7 +30,7 @@ class SarAcd(Published):
 
     @classmethod
     def open(cls, data: Path) -> Self:
-        """Find the set below a data folder; all pictures are read once, to find near-duplicates.
+        """Find the set below a data folder; all pictures are read once, to find look-alikes.
 
         Raises:
             BenchError: The set is not there or lacks files.
@@ -46,13 +44,13 @@ class SarAcd(Published):
         ]
         if {index for index, _ in files} != set(range(len(cls.card.classes))):
             raise cls.absent(data, "a folder of pictures of each type")
-        hashes = perceptual_hashes(levels(path) for _, path in files)
-        group_N, pairs = near_duplicates(*hashes, most_bits=MOST_BITS)
-        examples = []
-        for (index, path), group in zip(files, group_N, strict=True):
-            chip_id = f"{path.parent.name}-{path.stem}"
-            read = picture(cls.card, chip_id, path)
-            examples.append(Example(chip_id, f"look-alikes-{group:04}", read, Label(index)))
+        named = [(index, f"{path.parent.name}-{path.stem}", path) for index, path in files]
+        read = [picture(cls.card, chip_id, path) for _, chip_id, path in named]
+        group_N, pairs = look_alikes(np.stack([fingerprint(one()) for one in read]), ALIKE)
+        examples = [
+            Example(chip_id, f"look-alikes-{group:04}", one, Label(index))
+            for (index, chip_id, _), group, one in zip(named, group_N, read, strict=True)
+        ]
         types = [cls.card.classes[index] for index, _ in files]
         held_out = dealt([e.group for e in examples], types, salt=cls.card.name)
         return cls(
