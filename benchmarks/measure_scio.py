@@ -41,7 +41,7 @@ from __future__ import annotations
 
 import argparse
 import csv
-import subprocess
+import multiprocessing
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -229,10 +229,13 @@ def main() -> None:
     if asked.processes == 1:
         run(asked, folder)
         return
-    command = [sys.executable, *sys.argv, "--processes", "1"]
-    others = [subprocess.Popen(command) for _ in range(asked.processes)]
-    ended = [other.wait() for other in others]
-    if any(ended):
+    context = multiprocessing.get_context("fork")  # what was imported is shared
+    others = [context.Process(target=run, args=(asked, folder)) for _ in range(asked.processes)]
+    for other in others:
+        other.start()
+    for other in others:
+        other.join()
+    if any(other.exitcode for other in others):
         sys.exit("a process failed: what is done is kept; run again to go on")
 
 
