@@ -6,12 +6,14 @@ are a note on every one of its cells.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import ValidationError
 
+from sarknowlip.bench.crossed import folds_of
 from sarknowlip.bench.dataset import DataSet, Part
 from sarknowlip.bench.leaks import ALIKE, Audit, audit
 from sarknowlip.bench.metrics import BenchError
@@ -43,7 +45,7 @@ class Finding(Config):
 
     Attributes:
         made_of: Digest of the examples.
-        pictures: Different ones by part.
+        pictures: Different ones by part; of a crossed set summed over folds, as all that follows.
         mapped: Of these, on a map.
         items: Examples asked about.
         touched: Of these, named in a leak.
@@ -119,7 +121,8 @@ def audited(
         made_of = _made_of(data, task)
         same = next((one for one in kept.values() if one.made_of == made_of), None)
         if same is None:
-            same = _finding(audit(data, task, progress=progress), data, made_of)
+            parts = [audit(fold, task, progress=progress) for fold in folds_of(data)]
+            same = _finding(parts, data, made_of)
         kept[task] = same
     write_json(path, Findings(dataset=name, tasks=kept).model_dump(mode="json"))
     found = {task: kept[task] for task in tasks}
@@ -145,19 +148,21 @@ def _refuse(found: dict[str, Finding], name: str, path: Path) -> None:
             )
 
 
-def _finding(found: Audit, data: DataSet, made_of: str) -> Finding:
+def _finding(found: Sequence[Audit], data: DataSet, made_of: str) -> Finding:
+    """Return what the audits of a set's folds found, sums over folds."""
     leaks = [
-        Found(kind=one.kind, train=one.train, test=one.test, measure=round(one.measure, 4))
-        for one in found.leaks[:LISTED]
+        Found(kind=leak.kind, train=leak.train, test=leak.test, measure=round(leak.measure, 4))
+        for one in found
+        for leak in one.leaks
     ]
     return Finding(
         made_of=made_of,
-        pictures={part: found.pictures[part] for part in get_args(Part)},
-        mapped={part: found.mapped[part] for part in get_args(Part)},
-        items=len(data.examples(found.task, "test")),
-        touched=found.touched,
-        counts=found.counts,
-        leaks=tuple(leaks),
+        pictures={part: sum(one.pictures[part] for one in found) for part in get_args(Part)},
+        mapped={part: sum(one.mapped[part] for one in found) for part in get_args(Part)},
+        items=len(data.examples(found[0].task, "test")),
+        touched=sum(one.touched for one in found),
+        counts=dict(sorted(Counter(leak.kind for leak in leaks).items())),
+        leaks=tuple(leaks[:LISTED]),
     )
 
 

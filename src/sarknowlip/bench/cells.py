@@ -19,6 +19,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from sarknowlip.bench.adapter import Adapter, AdapterCard
+from sarknowlip.bench.crossed import predict
 from sarknowlip.bench.dataset import DataSet, Part
 from sarknowlip.bench.gallery import Gallery, gallery
 from sarknowlip.bench.measure import draws
@@ -162,7 +163,7 @@ def fill(
     if kept is not None:
         return kept
     begun = time.perf_counter()
-    predictions = task.predict(adapter, data, asking)
+    predictions = predict(task, data, adapter, asking)
     measure = task.measure(data, predictions)
     seconds = time.perf_counter() - begun
     clusters_N, unit = resampling_units(measure.groups)

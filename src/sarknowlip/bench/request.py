@@ -11,6 +11,7 @@ from sarknowlip.bench.adapters import ADAPTERS
 from sarknowlip.bench.adapters.sheet import Given, Sheet
 from sarknowlip.bench.builtin.plan import Size
 from sarknowlip.bench.builtin.sets import CARDS, FOLDER
+from sarknowlip.bench.crossed import Crossed
 from sarknowlip.bench.dataset import DataSet
 from sarknowlip.bench.datasets import DATASETS
 from sarknowlip.bench.metrics import BenchError
@@ -21,6 +22,8 @@ from sarknowlip.core.progress import Progress
 
 MODELS = ("random", "pixels", "texture")
 """Asked where nobody says otherwise: no weights needed."""
+
+SEED = "{seed}"
 
 NEEDS_RUN = Sheet.read("ours").card.source
 """Source of models that are made of a training run of the user's."""
@@ -33,7 +36,8 @@ class Chosen:
     Attributes:
         kind: Name in `ADAPTERS`.
         name: What a table calls it.
-        weights: Where they lie; None looks where the sheet says.
+        weights: Where they lie; None looks where the sheet says. "{seed}" in it stands for the
+            seed: a model trained from several seeds is one model of the table.
     """
 
     kind: str
@@ -55,7 +59,10 @@ class Chosen:
             SarKnowlipError: Its weights are absent or damaged.
         """
         name = None if self.name == self.kind else self.name
-        made: Adapter = ADAPTERS[self.kind].make(Given(self.weights, seed=seed, name=name))
+        weights = self.weights and Path(str(self.weights).replace(SEED, str(seed)))
+        made: Adapter = ADAPTERS[self.kind].make(Given(weights, seed=seed, name=name))
+        if weights != self.weights:
+            made.card = made.card.model_copy(update={"seeded": True})
         return made
 
 
@@ -100,7 +107,8 @@ def wanted_sets(
     """Return the names of sets to ask about, each serving a task.
 
     Args:
-        names: Those wanted; none takes the built-in ones if a size or no data folder is given, and
+        names: Those wanted, NAME, or HOW@NAME for a set whose groups are asked in turn
+            (`Crossed`); none takes the built-in ones if a size or no data folder is given, and
             otherwise all that lie in the data folder.
         tasks: Asked.
         data: Data folder, if one is given.
@@ -123,7 +131,7 @@ def wanted_sets(
                 "see `sarknowlip bench list`, or add --suite mini",
             )
         return found
-    serves = {name: set(DATASETS[name].tasks) & wanted for name in names or CARDS}
+    serves = {name: set(DATASETS[_plain(name)].tasks) & wanted for name in names or CARDS}
     idle = [name for name in names if not serves[name]]
     lost = sorted(wanted.difference(*serves.values()))
     if idle or lost:
@@ -146,7 +154,7 @@ def open_sets(
     """Open sets in a data folder; the built-in ones are made there if absent.
 
     Args:
-        names: In `DATASETS`.
+        names: In `DATASETS`, or HOW@NAME.
         folder: Data folder.
         size: Of the built-in sets; None takes what is there, and makes "mini" if nothing is.
         workers: Processes that simulate.
@@ -160,7 +168,18 @@ def open_sets(
         from sarknowlip.bench.builtin.make import make_builtin
 
         make_builtin(folder / FOLDER, size or "mini", workers=workers, progress=progress)
-    return [DATASETS[name].open(folder) for name in names]
+    return [_open(name, folder) for name in names]
+
+
+def _open(name: str, folder: Path) -> DataSet:
+    how, at, _ = name.rpartition("@")
+    found: DataSet = DATASETS[_plain(name)].open(folder)
+    return Crossed(found, how) if at else found
+
+
+def _plain(name: str) -> str:
+    """Return the name of a set without how it is asked."""
+    return name.rpartition("@")[2]
 
 
 def opened(kind: type[DataSet], data: Path) -> DataSet | None:

@@ -33,7 +33,7 @@ def run(
     ] = None,
     tasks: Annotated[str | None, typer.Option(help="a,b; all.")] = None,
     sets: Annotated[
-        str | None, typer.Option(help="a,b; the built-in ones, or with --data all that are there.")
+        str | None, typer.Option(help="a,each@b; the built-in ones, or with --data all there.")
     ] = None,
     models: Annotated[
         str | None, typer.Option(help="a,b=WEIGHTS,name@ours=RUN; random,pixels,texture.")

@@ -22,7 +22,7 @@ from sarknowlip.bench.metrics import BenchError
 
 
 class ChangePairs(Published):
-    """Pairs of two dates; each window is a group."""
+    """Pairs of two dates; windows of a block are a group."""
 
     card: ClassVar[Sheet] = Sheet.beside(__file__)
     tasks = ("change",)
@@ -40,18 +40,18 @@ class ChangePairs(Published):
         names: list[str] = []
         for name, before, after, truth in _pairs(cls.found(data)):
             names.append(name)
-            for part, window in halved_windows(cls.card, _changes(truth)):
-                chip_id = f"{name}-{part}-{window.name}"
+            for part, block, window in halved_windows(cls.card, _changes(truth)):
+                chip_id, group = f"{name}-{part}-{window.name}", f"{name}-{block}"
                 examples.append(
                     Example(
                         chip_id,
-                        chip_id,
+                        group,
                         windowed(cls.card, chip_id, window, after),
                         Mask(partial(_labels, truth, window)),
                         windowed(cls.card, f"{chip_id}-before", window, before),
                     )
                 )
-                held_out += [chip_id] * (part == "test")
+                held_out += [group] * (part == "test")
         if not examples:
             raise cls.absent(data, "a pair with its map of changes")
         return cls({"change": examples}, held_out, [f"pairs found: {', '.join(names)}"])

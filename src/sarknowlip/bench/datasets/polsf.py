@@ -31,7 +31,7 @@ ODD_CROSS_EVEN = (2, 1, 0)
 
 
 class PolSf(Published):
-    """PolSF, AIRSAR; each window is a group."""
+    """PolSF, AIRSAR; windows of a block of 128 pixels are a group."""
 
     card: ClassVar[Sheet] = Sheet.beside(__file__)
     tasks = ("polsar",)
@@ -54,12 +54,12 @@ class PolSf(Published):
         if labels.max() >= len(cls.card.classes):
             raise BenchError(f"{truth} has {labels.max() + 1} classes", "fetch the set again")
         examples, held_out = [], []
-        for part, window in halved_windows(cls.card, labels):
+        for part, block, window in halved_windows(cls.card, labels):
             chip_id = f"{part}-{window.name}"
             read = partial(_read, cls.card, chip_id, picture, window)
             mask = Mask(partial(_labels, truth, window))
-            examples.append(Example(chip_id, chip_id, read, mask))
-            held_out += [chip_id] * (part == "test")
+            examples.append(Example(chip_id, block, read, mask))
+            held_out += [block] * (part == "test")
         return cls({"polsar": examples}, held_out)
 
 

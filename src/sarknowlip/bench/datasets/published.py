@@ -40,6 +40,7 @@ class Sheet(DataCard):
         frequency_band: "C", "X"…; None where a set mixes several.
         window_px: Edge of the windows into which large pictures are cut; None cuts nothing.
         gap_px: Pixels between the train and the test half of one picture.
+        block_px: Edge of the blocks of a half whose windows are one group; None takes `window_px`.
     """
 
     pixels: str
@@ -51,6 +52,7 @@ class Sheet(DataCard):
     frequency_band: str | None = None
     window_px: int | None = Field(None, ge=8)
     gap_px: int = Field(0, ge=0)
+    block_px: int | None = Field(None, ge=8)
 
     @classmethod
     def beside(cls, module: str) -> Self:
