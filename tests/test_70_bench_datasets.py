@@ -95,8 +95,9 @@ def test_the_card_is_complete(name: str, dataset: Published) -> None:
     card = dataset.card
     assert card.name == name
     for field, value in card.model_dump().items():
-        assert value or field in ("also", "classes", "prompts", "frequency_band", "window_px", "block_px",
-                                  "gap_px", "serials", "scenes", "kinds"), field  # fmt: skip
+        assert value or field in ("also", "classes", "prompts", "frequency_band", "window_px",
+                                  "gap_px", "block_px", "serials", "scenes",
+                                  "kinds"), field  # fmt: skip
     assert "\n" not in "".join((card.title, card.what, card.split, card.pixels, *card.layout))
     assert card.source.startswith("https://")
 
