@@ -10,10 +10,13 @@ changes of tiles and order, at one size of model, and differ in what they are as
 - blip: that, matching with hard negatives, and captions (Li et al. 2022);
 - mae: decibels of hidden patches told from the others, 75 % hidden (He et al. 2022);
 - sar-jepa: multi-scale gradients by ratio of hidden patches, 75 % hidden (Li et al. 2024);
-- ours: all of these on one pass over images of which half is hidden.
+- ours: all of these on one pass over images of which half is hidden;
+- ours-scio, with `--repaired VERSION` only: ours, on the version of the texts that a closed loop
+  ended with. It says something where the other arms learn from texts with errors (`--annotation`).
 
-OUT/seed-N/ARM is a training run; OUT/arms.csv says what each cost. Processes that are started alike
-share the arms; run again, it goes on.
+Equal are images seen, not arithmetic: that is told, in operations an image, counted on the first
+batch. OUT/seed-N/ARM is a training run without its checkpoints; OUT/arms.csv says what each cost.
+Processes that are started alike share the arms; run again, it goes on.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from __future__ import annotations
 import argparse
 import csv
 import multiprocessing
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,9 +32,13 @@ from pathlib import Path
 from shared_work import Job, work
 
 from sarknowlip.core.files import replacing
-from sarknowlip.train.config import with_settings
+from sarknowlip.train.config import TrainConfig, with_settings
+from sarknowlip.train.distributed import processes
+from sarknowlip.train.flops import try_out
 from sarknowlip.train.loop import train
 from sarknowlip.train.recipes import RECIPES
+from sarknowlip.train.step import chance
+from sarknowlip.train.task import PairTask, with_annotation
 
 COMBINED = "objective.name=combined"
 MASKED = ("objective.name=masked", "objective.mask_share=0.75", "objective.masked.text=false")
@@ -42,26 +50,42 @@ ARMS = {
     "ours": (COMBINED,),
 }
 """Settings of each arm."""
-COLUMNS = ("arm", "seed", "steps", "images", "loss", "images_per_s", "device", "seconds")
+REPAIRED = "ours-scio"
+COLUMNS = (
+    "arm", "seed", "steps", "images", "mflops_per_image", "loss", "images_per_s", "device",
+    "seconds",
+)  # fmt: skip
 
 
 def trained(corpus: Path, run: Path, asked: argparse.Namespace) -> list[object]:
     """Train one arm, or go on with it; return what it cost."""
-    seed = run.parent.name.removeprefix("seed-")
+    arm, seed = run.name, run.parent.name.removeprefix("seed-")
+    texts = asked.repaired if arm == REPAIRED else asked.annotation
     settings = [
-        *ARMS[run.name],
+        *ARMS["ours" if arm == REPAIRED else arm],
         f"seed={seed}",
         f"steps={asked.steps}",
         "validate_every=1000000",
         "checkpoint_every=250",
-        *([f"data.annotation={asked.annotation}"] if asked.annotation else []),
+        *([f"data.annotation={texts}"] if texts else []),
     ]
     config = with_settings(RECIPES[asked.recipe](), settings)
     told = train(config, corpus, run, resume=True)
     print(f"{run}: loss {told.loss:.3f} in {told.seconds:.0f} s", flush=True)
     images = told.steps * config.data.batch
+    mflops = f"{flops_per_image(config, corpus) / 1e6:.0f}"
     rate, seconds = f"{told.images_per_s:.1f}", f"{told.seconds:.0f}"
-    return [run.name, seed, told.steps, images, f"{told.loss:.4f}", rate, told.device, seconds]
+    shutil.rmtree(run / "checkpoints", ignore_errors=True)
+    return [arm, seed, told.steps, images, mflops, f"{told.loss:.4f}", rate, told.device, seconds]
+
+
+def flops_per_image(config: TrainConfig, corpus: Path) -> float:
+    """Return the floating-point operations of a step by its images, forward and backward."""
+    with processes("none", config.device) as ranks:
+        task = PairTask(with_annotation(config, corpus), corpus, ranks)
+        task.module.train()
+        batch = task.first_batch()
+        return try_out(task.module, batch, chance(config.seed, 0, 0, ranks)).flops_per_image
 
 
 def write(path: Path, rows: Sequence[Sequence[object]]) -> None:
@@ -88,9 +112,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--recipe", default="nano")
     parser.add_argument("--annotation", help="version of the texts; the newest")
+    parser.add_argument("--repaired", help="version of the texts that ours-scio learns from")
     parser.add_argument("--processes", type=int, default=1)
     asked = parser.parse_args()
-    runs = [asked.out / f"seed-{seed}" / arm for seed in asked.seeds for arm in asked.arms]
+    arms = [*asked.arms, *([REPAIRED] if asked.repaired else [])]
+    runs = [asked.out / f"seed-{seed}" / arm for seed in asked.seeds for arm in arms]
     jobs = [Job(str(run), run.with_suffix(".csv")) for run in runs]
 
     def do(job: Job) -> None:
