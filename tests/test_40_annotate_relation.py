@@ -184,6 +184,14 @@ def test_a_shift_of_all_changes_nothing(
     assert found[0] == found[1] or found[0][3] != found[1][3]
 
 
+def test_a_nearest_corner_is_not_lost_to_rounding() -> None:
+    a = Extent.of_box((0, 0, 19, 19), (200, 200), (10.0, 10.0))
+    b = Extent.of_box((36, 39, 54, 57), (200, 200), (10.0, 10.0))
+    assert a is not None
+    assert b is not None
+    assert b.gap(a) == pytest.approx(np.hypot(170.0, 200.0))
+
+
 masks = st.lists(boxes, min_size=1, max_size=4).map(
     lambda found: np.logical_or.reduce([rectangle(*box) for box in found])
 )

@@ -164,7 +164,7 @@ class Extent:
             bound = float(many.tree.query(points[:: len(points) // 16])[0].min())
             low, high = many.tree.mins, many.tree.maxes
             off = np.maximum(np.maximum(low - points, points - high), 0.0)
-            points = points[np.hypot(*off.T) <= bound]
+            points = points[np.hypot(*off.T) <= bound * (1.0 + 1e-9)]  # both are rounded
         if len(points) * len(many.edge) <= FEW**2:
             offsets = np.abs(points[:, None] - many.edge * self.gsd_m).reshape(-1, 2)
             nearest = offsets[np.argmin((offsets**2).sum(axis=1))]
