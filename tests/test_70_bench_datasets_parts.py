@@ -16,8 +16,7 @@ from sarknowlip.bench.datasets.grouped import dealt, kept_apart, look_alikes
 from sarknowlip.bench.datasets.pictures import decibels, indices, levels, size
 from sarknowlip.bench.datasets.windows import Window, cut, halves
 from sarknowlip.bench.example import UNLABELLED
-from sarknowlip.bench.fingerprint import fingerprint
-from sarknowlip.bench.leaks import ALIKE
+from sarknowlip.bench.fingerprint import ALIKE, fingerprint
 from sarknowlip.bench.metrics import BenchError
 from sarknowlip.core.errors import ProductError
 from sarknowlip.sar.chip import amplitude_db, chip

@@ -16,8 +16,14 @@ from scipy.ndimage import gaussian_filter
 
 from sarknowlip.bench.dataset import DataSet, Part
 from sarknowlip.bench.example import Example, Label
-from sarknowlip.bench.fingerprint import alike, fingerprint, multilooked, turned_fingerprints
-from sarknowlip.bench.leaks import ALIKE, Audit, audit
+from sarknowlip.bench.fingerprint import (
+    ALIKE,
+    alike,
+    fingerprint,
+    multilooked,
+    turned_fingerprints,
+)
+from sarknowlip.bench.leaks import Audit, audit
 from sarknowlip.sar.chip import chip
 from sarknowlip.sar.product import Acquisition, Radiometry
 from sarknowlip.sar.tile import TileImage

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 from sarknowlip.bench.example import Example
+from sarknowlip.bench.fingerprint import ALIKE
 from sarknowlip.bench.metrics import BenchError
 from sarknowlip.core.config import Config
 
@@ -52,6 +53,7 @@ class DataSet(ABC):
     Attributes:
         card: What it is.
         tasks: Names of the tasks of `TASKS` that it serves.
+        alike: Correlation of fingerprints from which two pictures count as copies of each other.
         classes: Names of classes, in the order of indices; empty where there are none.
         prompts: Texts that tell each class, for zero-shot classification; as many as classes, or
             empty.
@@ -60,6 +62,7 @@ class DataSet(ABC):
 
     card: ClassVar[DataCard]
     tasks: ClassVar[tuple[str, ...]]
+    alike: ClassVar[float] = ALIKE
 
     classes: tuple[str, ...] = ()
     prompts: tuple[tuple[str, ...], ...] = ()

@@ -1,8 +1,11 @@
 """What a picture of a radar looks like, whatever its speckle and however it is turned.
 
-A picture is multilooked to a coarse grid, in decibels, and transformed to cosines (DCT-II). In
-pictures of ground the amplitude of cosines falls about as one over frequency, so that any two of
-them are alike in the lowest; weighted by frequency all count the same. Turned and mirrored
+A picture is multilooked to a coarse grid, in decibels, and transformed to cosines (DCT-II). Cosines
+are taken by octaves of frequency, and each octave is brought to a length of its own: coarse ones,
+which outlast another drawing of speckle but are few and alike in any two pictures of ground, and
+fine ones, which are many but mostly speckle, all have a say. An octave of n numbers gets the share
+√n of the squared length: the sum of the octaves' correlations over what they scatter by if
+pictures have nothing to do with each other (1/√n each). Turned and mirrored
 pictures have the same cosines but for signs and the order of rows and columns, so that the eight
 symmetries of the square cost no further transform. Blocks far brighter or darker than most are held
 back: two pictures of one ship each on a dark sea are no copies because the ships lie alike.
@@ -26,15 +29,22 @@ Floats32 = npt.NDArray[np.float32]
 
 BLOCKS = 32
 """Blocks along an edge of the coarse grid."""
-LOWEST, HIGHEST = 1.5, 24.0
-"""Frequencies that count, half periods along an edge: hypotenuse of those of rows and columns."""
+OCTAVES = (1.5, 3.0, 6.0, 12.0, 24.0)
+"""Edges of the octaves, half periods along an edge: hypotenuse of those of rows and columns."""
 FARTHEST = 4.0
 """Robust standard deviations from the median (interquartile range / 1.35) that a block may lie."""
+ALIKE, ALIKE_STRICT = 0.4, 0.5
+"""Correlation from which pictures count as copies. The strict one is for chips of single targets,
+which are alike by pose, and for sets whose maps tell copies anyway; see docs/builtin.md for what
+copies and others reach."""
 CHUNK = 2048
 """Pictures of either side that are compared at a time: 16 MiB of similarities."""
 
 _FREQUENCY = np.hypot(*np.meshgrid(np.arange(BLOCKS), np.arange(BLOCKS)))
-_COUNTS = (_FREQUENCY >= LOWEST) & (_FREQUENCY <= HIGHEST)
+_BAND = np.searchsorted(OCTAVES, _FREQUENCY, side="right") - 1
+_COUNTS = np.isin(_BAND, np.arange(len(OCTAVES) - 1))
+_OCTAVE = _BAND[_COUNTS]
+_SHARE = np.sqrt(np.bincount(_OCTAVE)) / np.sqrt(np.bincount(_OCTAVE)).sum()
 
 
 def fingerprint(tile: TileImage) -> Floats32:
@@ -46,11 +56,11 @@ def fingerprint(tile: TileImage) -> Floats32:
     cosines = np.zeros((BLOCKS, BLOCKS))
     for power_HW in tile.power:
         cosines += dctn(_decibels(multilooked(power_HW, BLOCKS)), norm="ortho")
-    numbers = (cosines * _FREQUENCY)[_COUNTS]
-    length = float(np.linalg.norm(numbers))
-    if length < 1e-6:
+    numbers = cosines[_COUNTS]
+    energy = np.bincount(_OCTAVE, np.square(numbers))
+    if energy.min() < 1e-12:
         return np.zeros(len(numbers), dtype=np.float32)
-    return np.asarray(numbers / length, dtype=np.float32)
+    return np.asarray(numbers * np.sqrt(_SHARE / energy)[_OCTAVE], dtype=np.float32)
 
 
 def multilooked(power_HW: npt.ArrayLike, blocks: int) -> Floats:

@@ -32,10 +32,6 @@ from sarknowlip.sar.tile import TileImage
 
 Kind = Literal["group", "scene", "ground", "look-alike"]
 
-ALIKE = 0.4
-"""Correlation of fingerprints from which pictures count as copies; see docs/builtin.md for what
-independent pictures and copies reach."""
-
 
 @dataclass(frozen=True)
 class Leak:
@@ -94,15 +90,12 @@ class _Side:
     prints: Floats32
 
 
-def audit(
-    data: DataSet, task: str, *, least: float = ALIKE, progress: Progress | None = None
-) -> Audit:
+def audit(data: DataSet, task: str, *, progress: Progress | None = None) -> Audit:
     """Compare the parts of a data set.
 
     Args:
         data: The set.
         task: Whose examples are compared.
-        least: Correlation from which pictures count as look-alikes.
         progress: Called with examples read, examples in all, and the last one's name.
 
     Raises:
@@ -118,7 +111,7 @@ def audit(
         *_groups(train, test),
         *_scenes(sides["train"], sides["test"]),
         *_grounds(sides["train"], sides["test"]),
-        *_look_alikes(sides["train"], sides["test"], least),
+        *_look_alikes(sides["train"], sides["test"], data.alike),
     ]
     return Audit(
         name=data.card.name,

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self
 from sarknowlip.bench.builtin.rows import read_examples, rows_path
 from sarknowlip.bench.dataset import DataCard, DataSet, Part
 from sarknowlip.bench.example import Example
+from sarknowlip.bench.fingerprint import ALIKE_STRICT
 from sarknowlip.bench.metrics import BenchError
 from sarknowlip.core.files import read_json
 
@@ -64,6 +65,7 @@ class Builtin(DataSet):
     """
 
     card: ClassVar[BuiltinCard]
+    alike = ALIKE_STRICT
 
     def __init__(self, root: Path) -> None:
         self.classes, self.prompts = self.card.classes, self.card.prompts

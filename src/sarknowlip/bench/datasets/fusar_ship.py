@@ -14,6 +14,7 @@ from sarknowlip.bench.datasets.grouped import dealt
 from sarknowlip.bench.datasets.pictures import PICTURES, picture
 from sarknowlip.bench.datasets.published import Published, Sheet
 from sarknowlip.bench.example import Example, Label
+from sarknowlip.bench.fingerprint import ALIKE_STRICT
 from sarknowlip.bench.metrics import BenchError
 
 
@@ -34,6 +35,7 @@ class FusarShip(Published):
 
     card: ClassVar[FusarSheet] = FusarSheet.beside(__file__)
     tasks = ("classification", "few-shot")
+    alike = ALIKE_STRICT
 
     @classmethod
     def open(cls, data: Path) -> Self:

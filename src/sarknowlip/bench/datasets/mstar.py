@@ -25,6 +25,7 @@ from sarknowlip.bench.datasets.grouped import kept_apart
 from sarknowlip.bench.datasets.pictures import listed, picture
 from sarknowlip.bench.datasets.published import Published, Sheet
 from sarknowlip.bench.example import Example, Label, Reader
+from sarknowlip.bench.fingerprint import ALIKE_STRICT
 from sarknowlip.core.errors import ProductError
 from sarknowlip.sar.tile import TileImage
 
@@ -50,6 +51,7 @@ class Mstar(Published):
 
     card: ClassVar[MstarSheet] = MstarSheet.beside(__file__)
     tasks = ("classification", "few-shot", "zero-shot")
+    alike = ALIKE_STRICT
 
     @classmethod
     def open(cls, data: Path) -> Self:

@@ -25,6 +25,7 @@ from sarknowlip.bench.datasets.grouped import dealt
 from sarknowlip.bench.datasets.pictures import unplaced
 from sarknowlip.bench.datasets.published import Published, Sheet
 from sarknowlip.bench.example import Example, Label, Reader
+from sarknowlip.bench.fingerprint import ALIKE_STRICT
 from sarknowlip.bench.metrics import BenchError
 from sarknowlip.core.errors import ProductError
 from sarknowlip.geo.raster import guarded
@@ -61,6 +62,7 @@ class OpenSarShip(Published):
 
     card: ClassVar[OpenSarShipSheet] = OpenSarShipSheet.beside(__file__)
     tasks = ("classification", "few-shot")
+    alike = ALIKE_STRICT
 
     @classmethod
     def open(cls, data: Path) -> Self:

@@ -18,6 +18,7 @@ from sarknowlip.bench.datasets.grouped import kept_apart
 from sarknowlip.bench.datasets.pictures import levels, listed
 from sarknowlip.bench.datasets.published import Published, Sheet
 from sarknowlip.bench.example import Example, Label, Reader
+from sarknowlip.bench.fingerprint import ALIKE_STRICT
 from sarknowlip.core.errors import ProductError
 from sarknowlip.sar.chip import amplitude_db
 from sarknowlip.sar.tile import TileImage
@@ -33,6 +34,7 @@ class Sample(Published):
 
     card: ClassVar[Sheet] = Sheet.beside(__file__)
     tasks = ("classification", "few-shot", "zero-shot")
+    alike = ALIKE_STRICT
     learned: ClassVar[Origin] = "real"
 
     @classmethod

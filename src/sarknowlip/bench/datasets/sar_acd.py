@@ -18,8 +18,7 @@ from sarknowlip.bench.datasets.grouped import dealt, look_alikes
 from sarknowlip.bench.datasets.pictures import listed, picture
 from sarknowlip.bench.datasets.published import Published, Sheet
 from sarknowlip.bench.example import Example, Label
-from sarknowlip.bench.fingerprint import fingerprint
-from sarknowlip.bench.leaks import ALIKE
+from sarknowlip.bench.fingerprint import ALIKE_STRICT, fingerprint
 
 
 class SarAcd(Published):
@@ -27,6 +26,7 @@ class SarAcd(Published):
 
     card: ClassVar[Sheet] = Sheet.beside(__file__)
     tasks = ("classification", "few-shot")
+    alike = ALIKE_STRICT
 
     @classmethod
     def open(cls, data: Path) -> Self:
@@ -46,7 +46,7 @@ class SarAcd(Published):
             raise cls.absent(data, "a folder of pictures of each type")
         named = [(index, f"{path.parent.name}-{path.stem}", path) for index, path in files]
         read = [picture(cls.card, chip_id, path) for _, chip_id, path in named]
-        group_N, pairs = look_alikes(np.stack([fingerprint(one()) for one in read]), ALIKE)
+        group_N, pairs = look_alikes(np.stack([fingerprint(one()) for one in read]), cls.alike)
         examples = [
             Example(chip_id, f"look-alikes-{group:04}", one, Label(index))
             for (index, chip_id, _), group, one in zip(named, group_N, read, strict=True)
