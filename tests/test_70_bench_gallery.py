@@ -107,3 +107,27 @@ def test_maps_stand_beside_two_dates() -> None:
     truth, told = (shown[:, k * (PANEL_PX + GAP_PX) :][:, :PANEL_PX] for k in (2, 3))
     assert np.unique(truth.reshape(-1, 3), axis=0).shape == (1, 3)
     assert np.unique(told).tolist() == [60]
+
+
+def test_maps_have_a_key_of_the_classes_in_them(tmp_path) -> None:
+    task, data = SUITE["segmentation"](), served("segmentation")
+    shown = gallery(task, data, task.perfect(data), tmp_path / "seed-0")
+    for item in shown.best:
+        colours = np.asarray(Image.open(tmp_path / item.picture)).reshape(-1, 3)
+        drawn = {f"#{bytes(colour).hex()}" for colour in np.unique(colours, axis=0)}
+        assert item.key
+        names, hues = zip(*item.key, strict=True)
+        assert set(names) <= set(data.classes)
+        assert set(hues) <= drawn
+
+
+def test_marks_are_drawn_on_grey() -> None:
+    def read():
+        db = np.random.default_rng(0).normal(-10.0, 3.0, (2, 40, 40)).astype(np.float32)
+        return chip("a", db, polarizations=("VV", "VH"), gsd_m=1.0)
+
+    box = Boxes(np.array([[[8.0, 8.0], [30.0, 8.0], [30.0, 24.0], [8.0, 24.0]]]), np.array([0]))
+    shown = np.asarray(Image.open(io.BytesIO(thumbnail(Example("a", "g", read, box), "nothing"))))
+    marked = (shown == TRUE).all(axis=-1)
+    assert marked.any()
+    assert (np.ptp(shown[~marked], axis=-1) == 0).all()

@@ -236,7 +236,7 @@ def _markdown(line: Line) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
+    return "–" if value is None else f"{round(value, 3) + 0.0:.3f}"  # no -0.000
 
 
 def write_csv(table: Sequence[Line], path: Path) -> None:

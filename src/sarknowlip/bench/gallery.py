@@ -29,7 +29,7 @@ from sarknowlip.bench.example import (
 )
 from sarknowlip.bench.metrics import Floats
 from sarknowlip.bench.task import Predictions, Task
-from sarknowlip.bench.thumbnails import thumbnail
+from sarknowlip.bench.thumbnails import class_colour, thumbnail
 from sarknowlip.core.config import Config
 from sarknowlip.core.files import write_bytes
 from sarknowlip.core.hashing import unit_interval
@@ -50,6 +50,7 @@ class Item(Config):
         true: What is true, in words.
         told: What was told, in words.
         picture: PNG beside the cell, name of the file.
+        key: Classes in the picture's maps, each with its colour.
     """
 
     id: str
@@ -58,6 +59,7 @@ class Item(Config):
     true: str
     told: str
     picture: str
+    key: tuple[tuple[str, str], ...] = ()
 
 
 class Gallery(Config):
@@ -94,6 +96,7 @@ def gallery(task: Task, data: DataSet, predictions: Predictions, folder: Path) -
             true=in_words(example.truth, data),
             told=in_words(told, data),
             picture=f"{folder.name}/{name}",
+            key=_key([example.truth, told], data),
         )
 
     return Gallery(
@@ -145,6 +148,12 @@ def _shares(told: Mask, data: DataSet) -> str:
         for index, count in counts.most_common(4)
     ]
     return ", ".join(shares) or "no label"
+
+
+def _key(shown: Sequence[Truth | str], data: DataSet) -> tuple[tuple[str, str], ...]:
+    maps = [np.unique(one.read()).tolist() for one in shown if isinstance(one, Mask)]
+    indices = sorted({index for found in maps for index in found} - {UNLABELLED})
+    return tuple((_name(data, i), f"#{bytes(class_colour(i)).hex()}") for i in indices)
 
 
 def _asked(example: Example) -> str:

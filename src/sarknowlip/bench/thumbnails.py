@@ -1,7 +1,8 @@
 """Small pictures of examples with what is true and what was told, for a reader of the leaderboard.
 
-Boxes and regions are drawn on the picture, the truth in `TRUE`, the answer in `TOLD`; maps of
-classes stand beside it: the picture (of two dates the earlier one first), the truth, the answer.
+Boxes and regions are drawn on the picture, the truth in `TRUE`, the answer in `TOLD`; it shows its
+first polarisation in grey then, since colours would hide them. Maps of classes stand beside the
+picture (of two dates the earlier one first), the truth, then the answer.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from matplotlib.colors import to_rgb
 from PIL import Image, ImageDraw
 
-from sarknowlip.bench.example import UNLABELLED, Boxes, Example, Mask, Reader, Region, Truth
+from sarknowlip.bench.example import UNLABELLED, Boxes, Example, Mask, Region, Truth
 from sarknowlip.sar.quicklook import Rgb, composite
 
 PANEL_PX = 176
@@ -36,9 +37,10 @@ def thumbnail(example: Example, told: Truth | str) -> bytes:
     Raises:
         SarKnowlipError: A picture cannot be read.
     """
-    pixels = _seen(example.image)
-    panels = [] if example.before is None else [_panel(_seen(example.before))]
     marks = [(example.truth, TRUE), (told, TOLD)]
+    grey = any(isinstance(mark, Boxes | Region) for mark, _ in marks)
+    pixels = composite(example.image().db[: 1 if grey else None])
+    panels = [] if example.before is None else [_panel(composite(example.before().db))]
     for mark, colour in marks:
         if isinstance(mark, Region) and mark.read is not None:
             pixels = _tinted(pixels, mark.read(), colour)
@@ -56,10 +58,6 @@ def class_colour(index: int) -> tuple[int, int, int]:
     """Return the colour of a class in maps."""
     red, green, blue = to_rgb(matplotlib.color_sequences["tab20"][index % 20])
     return round(255 * red), round(255 * green), round(255 * blue)
-
-
-def _seen(read: Reader) -> Rgb:
-    return composite(read().db)
 
 
 def _panel(pixels: Rgb) -> Image.Image:
