@@ -145,9 +145,9 @@ def test_random_answers_score_chance_where_it_is_known(name: str, planted) -> No
     [
         ("segmentation", (0.75, 0.95)),
         ("change", (0.8, 0.8, 0.7)),
-        ("detection", (0.65, 0.3, 0.65)),
+        ("detection", (0.8, 0.4, 0.75)),
         ("grounding", (0.6, 0.5, 0.4)),
-        ("polsar", (0.95, 0.75, 0.8)),
+        ("polsar", (0.97, 0.8, 0.85)),
     ],
 )
 def test_what_is_planted_is_found(name: str, least, planted, answers) -> None:
@@ -158,6 +158,13 @@ def test_what_is_planted_is_found(name: str, least, planted, answers) -> None:
 @pytest.mark.parametrize("name", ["segmentation", "change"])
 def test_a_model_that_sees_nothing_tells_the_most_frequent_class(name: str, planted) -> None:
     assert not np.any(asked(name, planted, Blind()))
+
+
+@pytest.mark.parametrize("name", ["detection", "grounding"])
+def test_a_model_that_sees_nothing_finds_hardly_anything(name: str, planted) -> None:
+    """Where objects mostly lie can be learned without seeing them, and no more."""
+    found = scores(name, planted, asked(name, planted, Blind()))
+    assert (found < 0.1).all(), found
 
 
 @pytest.mark.parametrize("name", NAMES[:4])
