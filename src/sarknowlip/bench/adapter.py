@@ -28,7 +28,7 @@ class AdapterCard(Config):
     """What stands beside a model's scores.
 
     Attributes:
-        name: Name in `BASELINES`, or what the user calls the model.
+        name: Name in `ADAPTERS`, or what the user calls the model.
         title: As its authors call it.
         parameters: Of the image encoder; None where there are none.
         licence: Of the weights.

@@ -52,7 +52,7 @@ class DataSet(ABC):
 
     Attributes:
         card: What it is.
-        tasks: Names of the tasks of `TASKS` that it serves.
+        tasks: Names of the tasks of `SUITE` that it serves.
         alike: Correlation of fingerprints from which two pictures count as copies of each other.
         classes: Names of classes, in the order of indices; empty where there are none.
         prompts: Texts that tell each class, for zero-shot classification; as many as classes, or

@@ -30,7 +30,7 @@ class TaskSpec(Config):
     """What a task measures; data, read from the JSON file beside the task's module.
 
     Attributes:
-        name: Name in `TASKS`.
+        name: Name in `SUITE`.
         version: Raised whenever a change could move a score.
         what: One sentence for the reader of a table.
         needs: What a model must be able to do.

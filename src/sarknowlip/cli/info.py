@@ -22,8 +22,11 @@ def info(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
 
     from sarknowlip import __version__
     from sarknowlip.annotate.stages import STAGES
+    from sarknowlip.bench.adapters import ADAPTERS
     from sarknowlip.bench.baselines import BASELINES
+    from sarknowlip.bench.datasets import DATASETS
     from sarknowlip.bench.tasks import TASKS
+    from sarknowlip.bench.tasks.suite import SUITE
     from sarknowlip.knowledge.sources import SOURCES
     from sarknowlip.losses import LOSSES
     from sarknowlip.sar.sensors import SENSORS
@@ -44,7 +47,9 @@ def info(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
         "stages": STAGES,
         "losses": LOSSES,
         "recipes": RECIPES,
-        "tasks": TASKS,
+        "tasks": (*SUITE, *TASKS),
+        "sets": DATASETS,
+        "models": ADAPTERS,
         "baselines": BASELINES,
     }
     values |= {name: ", ".join(table) for name, table in tables.items()}

@@ -1,4 +1,4 @@
-"""The table of baselines; to add one, see docs/add-a-baseline.md."""
+"""The table of baselines on a corpus; to add one, see docs/add-a-baseline.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of tasks; to add one, see docs/add-a-task.md."""
+"""The table of tasks on a corpus; to add one, see docs/add-a-task.md. Those on sets: `suite`."""
 
 from __future__ import annotations
 
