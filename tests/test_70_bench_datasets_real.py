@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 
 from sarknowlip.bench.dataset import Part
 from sarknowlip.bench.datasets.hrsid import Hrsid
@@ -20,7 +21,10 @@ from sarknowlip.bench.datasets.published import Published
 from sarknowlip.bench.datasets.sar_acd import SarAcd
 from sarknowlip.bench.datasets.sen1floods11 import Sen1Floods11
 from sarknowlip.bench.example import Boxes, Count, Example, Label, Mask
+from sarknowlip.bench.fingerprint import ALIKE, alike, fingerprint, multilooked
 from sarknowlip.bench.leaks import audit
+from sarknowlip.sar.chip import chip
+from sarknowlip.sar.tile import TileImage
 
 Shared = Callable[[str], Path]
 PARTS: tuple[Part, ...] = ("train", "test")
@@ -91,6 +95,33 @@ def test_the_audit_finds_what_sar_acd_repeats(shared_data: Shared) -> None:
     assert found.touched > 500
 
 
+def test_another_date_of_the_same_ground_is_found_without_a_map(shared_data: Shared) -> None:
+    """Of a real series, tiles with structure; most of the others are sea. Nothing else is named."""
+
+    def tiles(date: str) -> list[TileImage]:
+        with rasterio.open(shared_data("sentinel1-timeseries") / f"{date}.tif") as source:
+            db = 10 * np.log10(source.read(1))[None]
+        corners = [(r, c) for r in range(0, 512, 64) for c in range(0, 1024, 64)]
+        return [
+            chip(f"{r}-{c}", db[:, r : r + 64, c : c + 64], polarizations=("VV",), gsd_m=10.0)
+            for r, c in corners
+        ]
+
+    first, later = tiles("20190428"), tiles("20190510")
+    prints = [np.stack([fingerprint(tile) for tile in date]) for date in (first, later)]
+    found = {
+        pair
+        for rows, columns, _ in alike(prints[0], prints[1], ALIKE)
+        for pair in zip(rows.tolist(), columns.tolist(), strict=True)
+    }
+    assert all(i == j for i, j in found)
+    blocks = [10 * np.log10(multilooked(tile.power[0], 8)) for tile in first]
+    clear = {n for n, block in enumerate(blocks) if block.std() >= 2.0}
+    share = len(clear & {i for i, _ in found}) / len(clear)
+    print(f"found {len(found)} of {len(first)}; of {len(clear)} with structure {share:.2f}")
+    assert share > 0.8
+
+
 def test_hrsid_boxes_lie_on_bright_ships(shared_data: Shared) -> None:
     hrsid = Hrsid.open(shared_data("hrsid-sample").parent)
     train, test = split(hrsid, "detection")
@@ -130,9 +161,9 @@ def test_sen1floods11_windows(shared_data: Shared) -> None:
     assert "Ghana_83483" in floods.notes[0], "a chip that nobody could label"
     counts = by_pixel([*train, *test])
     assert (counts[0], counts[1]) == (1_174_399, 302_681), "each labelled pixel once"
-    for chip in ("India_900498", "Pakistan_849790", "Spain_6860600"):
+    for name in ("India_900498", "Pakistan_849790", "Spain_6860600"):
         levels: dict[int, list[float]] = {0: [], 1: []}
-        for example in floods.leaving_out(chip).examples("segmentation", "test"):
+        for example in floods.leaving_out(name).examples("segmentation", "test"):
             assert isinstance(example.truth, Mask)
             tile, mask = example.image(), example.truth.read()
             assert tile.geobox.crs is not None
