@@ -171,7 +171,7 @@ def test_sen1floods11_windows(shared_data: Shared) -> None:
             assert tile.acquisition.polarizations == ("VV", "VH")
             for index in levels:
                 levels[index] += tile.db[1][mask == index].tolist()
-        assert np.nanmedian(levels[1]) < np.nanmedian(levels[0]) - 2.0, chip
+        assert np.nanmedian(levels[1]) < np.nanmedian(levels[0]) - 2.0, name
 
 
 def test_bern_is_halved_across_its_changes(shared_data: Shared) -> None:
