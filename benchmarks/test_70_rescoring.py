@@ -1,6 +1,6 @@
 """Scoring texts again after a few of them changed, beside scoring all of them.
 
-A corpus of 121 tiles around a coast with a small town, all its sentences, and a model of size
+A corpus of 484 tiles around a coast with a small town, all its sentences, and a model of size
 `nano` that trained for a few steps. Then 5 % of the sentences are spoilt, as a new version. Peer:
 scoring all texts of that version into an empty folder. Ours: the same with the scores of the
 version before at hand. The tables must be equal; both times include reading weights for their
@@ -45,7 +45,7 @@ from sarknowlip.train.loop import train
 from sarknowlip.train.recipes import nano_combined
 from sarknowlip.train.rounds.scorer import ABOUT, TextScorer
 
-SIDE, TILE_PX, SHARE, ROUNDS, STEPS = 11, 64, 0.05, 3, 10
+SIDE, TILE_PX, SHARE, ROUNDS, STEPS = 22, 64, 0.05, 3, 10
 GRID = GeoBox(
     (SIDE * TILE_PX, SIDE * TILE_PX), Affine(10, 0, 500_000, 0, -10, 4_700_000), "EPSG:32633"
 )
