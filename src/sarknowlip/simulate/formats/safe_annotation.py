@@ -354,12 +354,18 @@ class Product:
         geometry = self.geometry
         last = float(geometry.time_s(np.asarray(geometry.shape[0])))
         near = _double(geometry.near_m)
+        # readers put both on one axis; the degrees of the fits may differ by rounding
+        terms = max(len(geometry.to_ground), len(geometry.to_slant))
+        to_ground, to_slant = (
+            " ".join(map(_double, np.pad(fit, (0, terms - len(fit)))))
+            for fit in (geometry.to_ground, geometry.to_slant)
+        )
         body = (
             f"<slantRangeTime>{_double(2.0 * geometry.near_m / LIGHT_M_PER_S)}</slantRangeTime>"
             f"<sr0>{near}</sr0>"
-            + _array("srgrCoefficients", " ".join(map(_double, geometry.to_ground)))
+            + _array("srgrCoefficients", to_ground)
             + "<gr0>0.000000000000000e+00</gr0>"
-            + _array("grsrCoefficients", " ".join(map(_double, geometry.to_slant)))
+            + _array("grsrCoefficients", to_slant)
         )
         times = np.arange(geometry.first_s - CONVERSION_S, last + 2 * CONVERSION_S, CONVERSION_S)
         rows = [
