@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import distributed, multiprocessing, nn
+from torch import nn
 
 from sarknowlip.models.norm import JointBatchNorm
+from two_processes import in_two_processes
 
 ROWS = ((0, 5), (5, 8))
 
@@ -40,30 +41,22 @@ def test_a_single_row_is_refused_in_training_only() -> None:
     assert norm.eval()(torch.zeros(1, 6)).shape == (1, 6)
 
 
-def work(rank: int, folder: str) -> None:
-    """Pass this process' rows; leave output, gradient and statistics in a file."""
-    torch.set_num_threads(1)
-    distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=len(ROWS)
-    )
+def work(rank: int) -> tuple[torch.Tensor, ...]:
+    """Pass this process' rows; return output, gradient and statistics."""
     rows, weight = (part[slice(*ROWS[rank])].clone() for part in draw())
     norm = JointBatchNorm(6)
     out = norm(rows.requires_grad_())
     (out * weight).sum().backward()
-    torch.save(
-        (out.detach(), rows.grad, norm.running_mean, norm.running_var), f"{folder}/{rank}.pt"
-    )
-    distributed.destroy_process_group()
+    return out.detach(), rows.grad, norm.running_mean, norm.running_var
 
 
 def test_two_processes_are_one_with_the_joint_batch(tmp_path: Path) -> None:
-    multiprocessing.spawn(work, (str(tmp_path),), nprocs=len(ROWS))
+    found = in_two_processes(work, tmp_path)
     rows, weight = draw()
     norm = JointBatchNorm(6)
     out = norm(rows.requires_grad_())
     (out * weight).sum().backward()
-    for rank, place in enumerate(ROWS):
-        here, gradient, mean, variance = torch.load(tmp_path / f"{rank}.pt")
+    for place, (here, gradient, mean, variance) in zip(ROWS, found, strict=True):
         assert torch.allclose(here, out[slice(*place)], atol=1e-6)
         assert torch.allclose(gradient, rows.grad[slice(*place)], atol=1e-6)
         assert torch.allclose(mean, norm.running_mean, atol=1e-6)

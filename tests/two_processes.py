@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,4 +30,15 @@ def _run(rank: int, function: Callable[..., Any], folder: Path, args: tuple[Any,
         "gloo", init_method=f"file://{folder / 'meet'}", rank=rank, world_size=2
     )
     torch.save(function(rank, *args), folder / f"{rank}.pt")
+    leave_group()
+
+
+def leave_group() -> None:
+    """Leave the group when its threads hold no tensor any more.
+
+    A thread of gloo may let go of a tensor after the process that waited for it has gone on; if the
+    interpreter is ending by then, that aborts the process.
+    """
+    gc.collect()
+    distributed.barrier()
     distributed.destroy_process_group()
