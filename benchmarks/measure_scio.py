@@ -20,6 +20,9 @@ goes on. On a GPU: `--processes 8 --set score.how.batch=256`. Arms:
 - loop-trusted: the same without trusted texts (not among the arms that are run by default);
 - clean-loop: the loop on clean texts, which should leave them alone; without trusted texts.
 
+With `--detection` only what is found and done is measured: `measure_scio_last.py` trains models on
+the texts that arms end with, for as long as wanted, on another machine if need be.
+
 The model of each arm learns for `--final` steps in the end. Arms without a loop are also trained
 for as many steps as a loop takes in all, "same compute". Trusted texts are drawn at random from the
 training sentences and labelled by the ledger, as a person would; they are repaired like others.
@@ -99,7 +102,8 @@ def run(asked: argparse.Namespace, folder: Path) -> None:
         tell(f"{job.name} begins; {left()}")
         place, arm = folder / job.table.parent.name, job.table.stem
         seed = int(place.name.removeprefix("seed-"))
-        rows = Seed(asked.setting, seed, place, learned, held).measured(arm)
+        scored_on = None if asked.detection else held
+        rows = Seed(asked.setting, seed, place, learned, scored_on).measured(arm)
         with replacing(job.table) as partial, partial.open("w", newline="") as file:
             table = csv.writer(file, lineterminator="\n")
             table.writerow(COLUMNS)
@@ -188,6 +192,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--later", type=int, default=75)
     parser.add_argument("--final", type=int, default=500)
     parser.add_argument("--ended", type=int, default=6000, help="texts scored again at the end")
+    parser.add_argument(
+        "--detection", action="store_true", help="do not score last models on held-out tiles"
+    )
     parser.add_argument("--set", nargs="*", default=[], help="further settings of the loop")
     asked = parser.parse_args()
     names = [name for name in Setting.model_fields if name != "settings"]

@@ -149,7 +149,7 @@ class Seed:
         for kind, count in report.planted.items():
             yield ["", "", "planted", kind, "", count, "", report.texts]
         self._looked_at(root, report.version)
-        asked = self._config("loop", report.version)
+        asked = self.config("loop", report.version)
         out, catalog = self.folder / BEGIN / "loop", Catalog(root)
         folds, runs = folds_of(catalog, asked), []
         for fold in folds:
@@ -178,7 +178,7 @@ class Seed:
         """Return the kind of error of each wrong text."""
         return {row["text_id"]: row["kind"] for row in pq.read_table(self.ledger).to_pylist()}
 
-    def _config(self, arm: str, version: str) -> ScioConfig:
+    def config(self, arm: str, version: str) -> ScioConfig:
         """Return the loop of an arm; that of an arm without one tells its training."""
         left_out = arm.removeprefix("loop-") if arm.startswith("loop-") else ""
         names = [name for name in SIGNALS if name != left_out]
@@ -208,12 +208,12 @@ class Seed:
         if arm == "corrupted":
             root = self.folder / BEGIN / "corpus"
             version = _newest(root)
-        config = self._config(arm, version)
+        config = self.config(arm, version)
         for steps in dict.fromkeys((self.setting.final, self.setting.all_steps)):
             run = self.folder / arm / f"run-{steps}"
             one = config.model_copy(update={"final_steps": steps}).at_the_end(version)
             train(one, root, run, resume=True, progress=_progress(f"{arm} {steps}"))
-            yield from self._held_out(run, steps)
+            yield from self.held_out(run, steps)
 
     def _loop(self, arm: str) -> Iterator[Row]:
         """Run a loop."""
@@ -222,11 +222,11 @@ class Seed:
         looked_at: set[str] = set()
         if arm == "clean-loop":
             linked(self.corpus, root)
-            config = self._config(arm, CLEAN)
+            config = self.config(arm, CLEAN)
         else:
             begin = self.folder / BEGIN
             linked(begin / "corpus", root)
-            config, kinds = self._config(arm, _newest(begin / "corpus")), self._kinds()
+            config, kinds = self.config(arm, _newest(begin / "corpus")), self._kinds()
             looked_at = set(pq.read_table(self.trusted)["text_id"].to_pylist())
             if not (out / LOOP).is_file():
                 for part in (ROUNDS, SCORES):
@@ -242,7 +242,7 @@ class Seed:
         yield from detections(out, kinds, looked_at)
         if kinds and arm in ENDED and self.setting.ended:
             yield from self._at_the_end(config, root, out, looked_at)
-        yield from self._held_out(out / FINAL, self.setting.final)
+        yield from self.held_out(out / FINAL, self.setting.final)
 
     def _at_the_end(
         self, config: ScioConfig, root: Path, out: Path, trusted: Collection[str]
@@ -264,7 +264,7 @@ class Seed:
         told = list(zip(table["text_id"].to_pylist(), chances.tolist(), strict=True))
         yield from aurocs("end", told, self._kinds())
 
-    def _held_out(self, run: Path, steps: int) -> Iterator[Row]:
+    def held_out(self, run: Path, steps: int) -> Iterator[Row]:
         """Yield what a model is worth on cities never seen."""
         if self.held is None:
             return

@@ -1,0 +1,184 @@
+"""Train models on the texts that loops end with, and on those they began with, for equally long.
+
+    python benchmarks/measure_scio.py OUT --final 5 --detection --seeds 0 1 2 --processes 2
+    python benchmarks/measure_scio_last.py OUT --steps 1000 --processes 2
+    python benchmarks/measure_scio_last.py OUT --steps 1000 --collect > scio_last.csv
+
+`measure_scio.py` measures what loops find and do; this script, what their texts are worth, on
+another machine if need be. Arms are those of `measure_scio.py` as far as they are done there, and
+
+- clean, corrupted: texts as they are and with the errors, for `--steps`, "same steps", and for as
+  many steps more as the loop's folds took in all, "same compute".
+
+Models of a seed begin alike and see the same tiles in the same order. An arm that ended with the
+very texts of an arm before it in the list, word for word and weight for weight, is not trained
+again: its row "same as" names that arm, whose scores are its own. Columns and collected rows are
+those of `measure_scio.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import multiprocessing
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from measure_scio import COLLECTED, COLUMNS, Values, recoveries, rows_of, spread
+from scio_arms import BEGIN, BEGUN, CLEAN, SINGLE, Row, Seed, Setting
+from shared_work import Job, work
+
+from sarknowlip.annotate.store import CLAIMS, TEXTS, WEIGHTS, annotation_folder
+from sarknowlip.core.files import read_json, replacing
+from sarknowlip.core.hashing import file_sha256
+from sarknowlip.train.loop import train
+
+LAST, SAME = "last", "same as"
+ORDER = (*SINGLE, *BEGUN, "clean-loop")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Texts that an arm ended with.
+
+    Attributes:
+        arm: Its name.
+        seed: Of everything random.
+        corpus: Folder.
+        version: Of the annotations.
+    """
+
+    arm: str
+    seed: int
+    corpus: Path
+    version: str
+
+    def key(self) -> str:
+        """Return what is equal for equal texts, claims and weights."""
+        folder = annotation_folder(self.corpus, self.version)
+        files = [folder / name for name in (TEXTS, CLAIMS, WEIGHTS)]
+        return " ".join(file_sha256(path) for path in files if path.is_file())
+
+
+def ended(folder: Path, seed: int) -> Iterator[Ended]:
+    """Yield what there is of a seed: the texts of the beginning, and of loops that are done."""
+    place = folder / f"seed-{seed}"
+    for arm in ORDER:
+        own = {"clean": folder / "learned", "corrupted": place / BEGIN / "corpus"}
+        corpus = own.get(arm, place / arm / "corpus")
+        if (place / f"{BEGIN if arm in SINGLE else arm}.csv").is_file():
+            yield Ended(
+                arm, seed, corpus, CLEAN if arm == "clean" else annotation_folder(corpus).name
+            )
+
+
+def lengths(setting: Setting, steps: int, arm: str) -> tuple[int, ...]:
+    """Return for how many steps models of an arm are trained."""
+    more = steps + setting.all_steps - setting.final
+    return (steps, more) if arm in SINGLE else (steps,)
+
+
+def measured(one: Ended, setting: Setting, steps: int, folder: Path) -> list[Row]:
+    """Train a model, or go on with it, and score it on held-out tiles.
+
+    Args:
+        one: What it learns from.
+        setting: Of the loops.
+        steps: Of the training.
+        folder: Of the measurement, with the held-out tiles.
+    """
+    place = folder / LAST / f"seed-{one.seed}"
+    seed = Seed(setting, one.seed, place, one.corpus, folder / "held-out")
+    run = place / f"{one.arm}-{steps}"
+    config = seed.config(one.arm, one.version).model_copy(update={"final_steps": steps})
+    report = train(config.at_the_end(one.version), one.corpus, run, resume=True)
+    took = ["", steps, "seconds", report.device, "", f"{report.seconds:.0f}", "", ""]
+    return [*seed.held_out(run, steps), took]
+
+
+def jobs_of(folder: Path, setting: Setting, seeds: Sequence[int], steps: int) -> dict[Job, Ended]:
+    """Return what is to be trained, arms before seeds; equal texts of a seed once."""
+    found: dict[Job, Ended] = {}
+    known: dict[tuple[int, str], Path] = {}
+    arms = [one for seed in seeds for one in ended(folder, seed)]
+    for one in sorted(arms, key=lambda one: ORDER.index(one.arm)):
+        for length in lengths(setting, steps, one.arm):
+            table = folder / LAST / f"seed-{one.seed}" / f"{one.arm}-{length}.csv"
+            first = known.setdefault((one.seed, f"{length} {one.key()}"), table)
+            if first == table:
+                found[Job(f"seed-{one.seed}/{one.arm}-{length}", table, length)] = one
+            elif not table.is_file():
+                write(
+                    table, one, [["", length, SAME, first.stem.rpartition("-")[0], "", "", "", ""]]
+                )
+    return found
+
+
+def write(table: Path, one: Ended, rows: Sequence[Row]) -> None:
+    """Write a table, which appears whole."""
+    table.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(table) as partial, partial.open("w", newline="") as file:
+        out = csv.writer(file, lineterminator="\n")
+        out.writerow(COLUMNS)
+        out.writerows([one.arm, one.seed, *row] for row in rows)
+
+
+def collected(folder: Path, setting: Setting, steps: int) -> Iterator[Row]:
+    """Yield means and standard deviations over the seeds that are done."""
+    values: Values = defaultdict(dict)
+    for path in sorted((folder / LAST).glob("seed-*/*.csv")):
+        rows = rows_of(path)
+        arm = rows[0]["arm"]
+        if rows[0]["metric"] == SAME:
+            first = path.with_stem(f"{rows[0]['of']}-{rows[0]['steps']}")
+            rows = rows_of(first) if first.is_file() else []
+        for row in rows:
+            key = (arm, *(row[name] for name in COLLECTED[1:6]))
+            values[key][row["seed"]] = float(row["value"])
+    for key, found in values.items():
+        yield [*key, *spread(list(found.values())), len(found)]
+    more = lengths(setting, steps, "clean")[1]
+    for arm in BEGUN:
+        for name, length in (("same steps", steps), ("same compute", more)):
+            yield from recoveries(arm, name, (steps, length), values)
+
+
+def main() -> None:
+    """Train all models and score them, or print what was measured."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--name", default="more", help="of the measurement")
+    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--collect", action="store_true", help="print what is done so far")
+    asked = parser.parse_args()
+    folder = asked.out / "scio" / asked.name
+    found = read_json(folder / "setting.json", "measure first, or give its --name")["setting"]
+    setting = Setting(**found)
+    if asked.collect:
+        table = csv.writer(sys.stdout, lineterminator="\n")
+        table.writerow(COLLECTED)
+        table.writerows(collected(folder, setting, asked.steps))
+        return
+    jobs = jobs_of(folder, setting, asked.seeds, asked.steps)
+
+    def do(job: Job) -> None:
+        write(job.table, jobs[job], measured(jobs[job], setting, int(job.effort), folder))
+        print(f"{job.name} is done", flush=True)
+
+    context = multiprocessing.get_context("fork")  # what was imported is shared
+    others = [context.Process(target=work, args=(list(jobs), do)) for _ in range(asked.processes)]
+    for other in others:
+        other.start()
+    for other in others:
+        other.join()
+    if any(other.exitcode for other in others):
+        sys.exit("a process failed: what is done is kept; run again to go on")
+
+
+if __name__ == "__main__":
+    main()
