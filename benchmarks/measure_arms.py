@@ -10,7 +10,9 @@ changes of tiles and order, at one size of model, and differ in what they are as
 - blip: that, matching with hard negatives, and captions (Li et al. 2022);
 - mae: decibels of hidden patches told from the others, 75 % hidden (He et al. 2022);
 - sar-jepa: multi-scale gradients by ratio of hidden patches, 75 % hidden (Li et al. 2024);
-- ours: all of these on one pass over images of which half is hidden;
+- dino: windows of a tile, turned and speckled, told from what a teacher, an average of the model
+  over steps, makes of others (Caron et al. 2021);
+- ours: all but dino on one pass over images of which half is hidden;
 - ours-scio, with `--repaired VERSION` only: ours, on the version of the texts that a closed loop
   ended with. It says something where the other arms learn from texts with errors (`--annotation`).
 
@@ -47,6 +49,7 @@ ARMS = {
     "blip": (COMBINED, "objective.combined.masked=0", "objective.mask_share=0"),
     "mae": (*MASKED, "objective.masked.target=db"),
     "sar-jepa": (*MASKED, "objective.masked.target=gradient"),
+    "dino": ("objective.name=distilled",),
     "ours": (COMBINED,),
 }
 """Settings of each arm."""

@@ -12,6 +12,7 @@ from torch import Tensor, distributed
 from sarknowlip.losses.across import Totals
 from sarknowlip.losses.captioning import caption_nll
 from sarknowlip.losses.chunks import by_chunks
+from sarknowlip.losses.distilled import distilled
 from sarknowlip.losses.masked import masked_error
 from sarknowlip.losses.matching import matching
 from two_processes import in_two_processes
@@ -32,11 +33,15 @@ def cases(dtype: torch.dtype = torch.float64) -> dict[str, Case]:
     )
     masked, valid = (torch.rand(s, generator=draw) < 0.5 for s in ((B, L), (B, 2, L, 3)))
     valid[1] = False
+    views, told = (
+        torch.randn(B, count, V, generator=draw, dtype=torch.float64).to(dtype) for count in (4, 2)
+    )
     return {
         "caption": (caption_nll, logits, (ids, mask)),
         "question": (caption_nll, logits, (ids, mask, torch.tensor([1, 2, 2, 1, 3, 1, 9]))),
         "matching": (matching, row, (torch.tensor([1, 0, 0, 1, 1, 0, 1]),)),
         "masked": (masked_error, pixels, (target, masked, valid)),
+        "distilled": (distilled, views, (told.softmax(dim=-1),)),
     }
 
 

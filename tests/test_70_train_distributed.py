@@ -51,6 +51,8 @@ SAVING = {
 }
 """What saves memory, in two processes."""
 SHORT = [*VARIED, "steps=3"]
+DISTILLED = [*PLAIN, "data.batch=20", "accumulate=2", "objective.name=distilled"]
+"""A teacher and a centre that change between steps."""
 
 
 def torchrun(corpus: Path, jobs: list[dict[str, Any]], count: int = 2) -> subprocess.Popen[str]:
@@ -72,7 +74,7 @@ def corpus(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def alone(corpus: Path) -> dict[str, Path]:
     """Return runs of a single process."""
-    settings = {"plain": PLAIN, "varied": VARIED, "short": SHORT}
+    settings = {"plain": PLAIN, "varied": VARIED, "short": SHORT, "distilled": DISTILLED}
     runs = {name: corpus.parent / f"alone-{name}" for name in settings}
     for name, out in runs.items():
         run_job(corpus, str(out), settings[name])
@@ -85,7 +87,7 @@ def together(corpus: Path) -> dict[str, Path]:
     settings = {
         f"{kind}-{name}": [*base, f"parallel={kind}"]
         for kind in ("ddp", "fsdp2")
-        for name, base in (("plain", PLAIN), ("varied", VARIED))
+        for name, base in (("plain", PLAIN), ("varied", VARIED), ("distilled", DISTILLED))
     } | {name: [*SHORT, *more] for name, more in SAVING.items()}
     runs = {name: corpus.parent / name for name in settings}
     jobs = [{"out": str(out), "settings": settings[name]} for name, out in runs.items()]
@@ -97,6 +99,7 @@ def together(corpus: Path) -> dict[str, Path]:
 
 PAIRS = {"ddp-plain": "plain", "ddp-varied": "varied", "fsdp2-plain": "plain"}
 PAIRS |= {"fsdp2-varied": "varied"} | dict.fromkeys(SAVING, "short")
+PAIRS |= {"ddp-distilled": "distilled", "fsdp2-distilled": "distilled"}
 """Runs of two processes, and the run of one that they equal."""
 
 

@@ -39,6 +39,9 @@ CONFIGS = dict.fromkeys(OBJECTIVES, POOLED) | {
     "combined learned": POOLED.model_copy(
         update={"combined": CombinedConfig(loss="sigmoid", learned=True, caption=0.5)}
     ),
+    "combined distilled": POOLED.model_copy(
+        update={"combined": CombinedConfig(pair=0, matching=0, caption=0, masked=0.5, distilled=1)}
+    ),
     "masked db": POOLED.model_copy(update={"masked": MaskedConfig(target="db", text=False)}),
 }
 
@@ -50,7 +53,12 @@ def case(request: pytest.FixtureRequest) -> str:
 
 def make(case: str, **changes: object) -> tuple[SarKnowLIP, Objective]:
     config = CONFIGS[case].model_copy(update=changes)
-    return small_model(config), OBJECTIVES[case.partition(" ")[0]](config, small_size(config))
+    model, objective = (
+        small_model(config),
+        OBJECTIVES[case.partition(" ")[0]](config, small_size(config)),
+    )
+    objective.begin(model, steps=100)
+    return model, objective
 
 
 def chance() -> torch.Generator:
@@ -122,6 +130,7 @@ REACHED = {
     "matching": ("image.", "text.", "fusion."),
     "caption": ("image.", "text.tokens", "decoder."),
     "masked": ("image.", "text.", "pixels."),
+    "distilled": ("image.", "objective"),
 }
 """Members of the model that a term alone trains, by how their names begin."""
 SPARE = {"pixels.no_text"}
@@ -173,7 +182,7 @@ def asked(batch: Batch) -> Batch:
 
 EXACT = [
     (name, even_batch, cuts)
-    for name in ("matching", "caption", "masked", "contrastive")
+    for name in ("matching", "caption", "masked", "distilled", "contrastive")
     for cuts in ((0, 2, 8), (0, 4, 6, 8))
 ]
 EXACT += [("caption", small_batch, (0, 4, 8)), ("caption", small_batch, (0, 2, 3, 8))]
@@ -192,6 +201,7 @@ def test_parts_of_a_batch_add_up(
     for bounds in (cuts, (0, 8)):
         model = small_model(config)
         objective = OBJECTIVES[name](config, small_size(config))
+        objective.begin(model, steps=100)
         joint = objective.draw(batch, chance())
         rows = [slice(*pair) for pair in pairwise(bounds)]
         draws = [{key: value[part] for key, value in joint.items()} for part in rows]
@@ -263,7 +273,9 @@ def test_two_processes_are_one(case: str, of_two: list[dict[str, list[dict[str, 
                 assert torch.allclose(mine[name], tensor, atol=1e-5, rtol=1e-5), name
 
 
-ALL_TERMS = pytest.mark.parametrize("case", ["combined", "combined learned", "masked db"])
+ALL_TERMS = pytest.mark.parametrize(
+    "case", ["combined", "combined learned", "combined distilled", "masked db", "distilled"]
+)
 
 
 @pytest.mark.slow
@@ -435,7 +447,7 @@ class FromNumbers(TorchFunctionMode):
         return func(*args, **kwargs or {})
 
 
-@pytest.mark.parametrize("case", ["combined", "masked db"])
+@pytest.mark.parametrize("case", ["combined", "masked db", "distilled"])
 def test_a_step_copies_no_numbers_to_the_device(case: str) -> None:
     model, objective = make(case)
     objective(model, small_batch(), chance())

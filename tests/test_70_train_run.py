@@ -239,6 +239,14 @@ KILLED = {
         "data.augment.smallest_crop=0.5",
         "checkpoint_minutes=0.002",
     ],
+    "distilled": [
+        "threads=1",
+        "steps=24",
+        "data.batch=6",
+        "accumulate=2",
+        "optim.ema_decay=0.9",
+        "objective.name=distilled",
+    ],
 }
 """Settings of runs that are killed; "rich" has all that keeps state or draws."""
 

@@ -191,6 +191,7 @@ class _Run:
             self._read()
         self.optimizer.step()
         self.step += 1
+        self.task.advance(self.step)
         if self.ema is not None:
             self.ema.update(self.step)
         self._read()

@@ -21,6 +21,7 @@ RECIPES = LazyTable(
         "tiny": "sarknowlip.train.recipes:tiny",
         "tiny-sigmoid": "sarknowlip.train.recipes:tiny_sigmoid",
         "tiny-masked": "sarknowlip.train.recipes:tiny_masked",
+        "tiny-distilled": "sarknowlip.train.recipes:tiny_distilled",
         "tiny-combined": "sarknowlip.train.recipes:tiny_combined",
         "small": "sarknowlip.train.recipes:small",
         "small-combined": "sarknowlip.train.recipes:small_combined",
@@ -83,6 +84,11 @@ def tiny_masked() -> TrainConfig:
     """Return `tiny` that only tells hidden patches from seen ones, as pre-training."""
     objective = ObjectiveConfig(name="masked", mask_share=0.75)
     return _varied(tiny(), "tiny-masked", objective=objective)
+
+
+def tiny_distilled() -> TrainConfig:
+    """Return `tiny` that only tells views of a tile from others of it, as pre-training."""
+    return _varied(tiny(), "tiny-distilled", objective=ObjectiveConfig(name="distilled"))
 
 
 def tiny_combined() -> TrainConfig:

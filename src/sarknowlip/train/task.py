@@ -77,6 +77,10 @@ class Task(Protocol):
         """Have activations computed again in the backward pass."""
         ...
 
+    def advance(self, step: int) -> None:
+        """Take in that weights have changed; `step` steps are done."""
+        ...
+
     def validate(self) -> dict[str, float]:
         """Return loss and parts on held-out data, empty if there is none."""
         ...
@@ -153,6 +157,7 @@ class PairTask:
             if transfer is not None:
                 self.origin = transfer.report.line()
                 transfer.load(self.model)
+        objective.begin(self.model, config.total_steps(self.steps_per_epoch))
         self.module = TrainStep(self.model, objective, config.precision).to(ranks.device)
 
     def batches(self, start: int, stop: int) -> Iterable[Batch]:
@@ -170,6 +175,10 @@ class PairTask:
     def save_memory(self) -> None:
         """Have activations computed again in the backward pass."""
         self.model.gradient_checkpointing_enable()  # type: ignore[no-untyped-call]
+
+    def advance(self, step: int) -> None:
+        """Have the objective take in that weights have changed; `step` steps are done."""
+        self.module.objective.advance(self.model, step, self.ranks)
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -189,8 +198,9 @@ class PairTask:
         return {name: value / len(self._val) for name, value in total.items()}
 
     def readings(self) -> dict[str, float]:
-        """Return the factor on cosines."""
-        return {"scale": round(float(self.model.logit_scale.detach().exp()), 4)}
+        """Return the factor on cosines, and what the objective has to tell."""
+        scale = round(float(self.model.logit_scale.detach().exp()), 4)
+        return {"scale": scale, **self.module.objective.readings()}
 
     def save(
         self, folder: Path, weights: dict[str, Tensor], *, steps: int, results: dict[str, float]

@@ -17,6 +17,7 @@ OBJECTIVES = LazyTable(
         "matching": "sarknowlip.train.objectives.kinds:matching",
         "caption": "sarknowlip.train.objectives.kinds:caption",
         "masked": "sarknowlip.train.objectives.kinds:masked",
+        "distilled": "sarknowlip.train.objectives.kinds:distilled",
         "combined": "sarknowlip.train.objectives.kinds:combined",
     },
 )

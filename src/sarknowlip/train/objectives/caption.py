@@ -22,6 +22,7 @@ class Caption:
     chances: int = 1
     reads: bool = False
     compares: bool = False
+    looks: bool = True
 
     def __init__(self, config: CaptionTermConfig) -> None:
         self.config = config
@@ -29,6 +30,7 @@ class Caption:
     def __call__(self, seen: Seen, drawn: Tensor) -> Tensor:
         """Return the mean over all tokens of the batch."""
         model = seen.model
+        assert seen.image_BKD is not None
         image_BKD = model.decoder.without_image(
             seen.image_BKD, drawn[:, 0] < self.config.without_image
         )

@@ -52,6 +52,30 @@ class MaskedConfig(Config):
     text: bool = True
 
 
+class DistilledConfig(Config):
+    """Views of a tile told from what a teacher makes of others (DINO, Caron et al. 2021).
+
+    Attributes:
+        outputs: Outputs of the head, which stand for nothing given.
+        global_share: Edge of the windows that the teacher sees too, as a share of the tile's.
+        local_share: Edge of the windows that only the student sees.
+        local_views: Number of the latter.
+        student_temperature: What the student's cosines are divided by.
+        teacher_temperature: What the teacher's are divided by.
+        momentum: Of the teacher a step, at first; it rises to 1 over the run.
+        centre_momentum: Of the mean of the teacher's outputs a step.
+    """
+
+    outputs: Annotated[int, Field(ge=2)] = 1024
+    global_share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.75
+    local_share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
+    local_views: Annotated[int, Field(ge=0)] = 2
+    student_temperature: Annotated[float, Field(gt=0.0)] = 0.1
+    teacher_temperature: Annotated[float, Field(gt=0.0)] = 0.04
+    momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.99
+    centre_momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
+
+
 class CombinedConfig(Config):
     """Several terms at once; one of weight 0 is left out.
 
@@ -61,6 +85,7 @@ class CombinedConfig(Config):
         matching: Weight of matching.
         caption: Weight of captions.
         masked: Weight of masked patches.
+        distilled: Weight of self-distillation; its views are passes of their own.
         learned: Whether weights are learned, starting from these.
     """
 
@@ -69,6 +94,7 @@ class CombinedConfig(Config):
     matching: Weight = 1.0
     caption: Weight = 1.0
     masked: Weight = 1.0
+    distilled: Weight = 0.0
     learned: bool = False
 
 
@@ -84,6 +110,7 @@ class ObjectiveConfig(Config):
         matching: Of the term of this name.
         caption: Of the term of this name.
         masked: Of the term of this name.
+        distilled: Of the term of this name.
         combined: Of the objective of this name.
     """
 
@@ -93,4 +120,5 @@ class ObjectiveConfig(Config):
     matching: MatchingConfig = MatchingConfig()
     caption: CaptionTermConfig = CaptionTermConfig()
     masked: MaskedConfig = MaskedConfig()
+    distilled: DistilledConfig = DistilledConfig()
     combined: CombinedConfig = CombinedConfig()

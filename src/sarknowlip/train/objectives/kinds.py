@@ -9,6 +9,7 @@ from sarknowlip.losses.targets import target_features
 from sarknowlip.models.config import ModelSize
 from sarknowlip.train.objectives.caption import Caption
 from sarknowlip.train.objectives.config import ObjectiveConfig
+from sarknowlip.train.objectives.distilled import Distilled
 from sarknowlip.train.objectives.masked import Masked
 from sarknowlip.train.objectives.matching import Matching
 from sarknowlip.train.objectives.objective import Objective
@@ -27,6 +28,11 @@ class Shapes(Protocol):
     @property
     def patch_px(self) -> int:
         """Edge of a patch."""
+        ...
+
+    @property
+    def image_width(self) -> int:
+        """Width of image tokens."""
         ...
 
     @property
@@ -64,6 +70,11 @@ def masked(config: ObjectiveConfig, shapes: Shapes) -> Objective:
     return _alone("masked", _masked(config, shapes), config, shapes, config.mask_share)
 
 
+def distilled(config: ObjectiveConfig, shapes: Shapes) -> Objective:
+    """Return the objective of views told from what a teacher makes of others."""
+    return _alone("distilled", _distilled(config, shapes), config, shapes)
+
+
 def combined(config: ObjectiveConfig, shapes: Shapes) -> Objective:
     """Return all terms of weight over 0 on one pass over images with hidden patches.
 
@@ -80,6 +91,8 @@ def combined(config: ObjectiveConfig, shapes: Shapes) -> Objective:
         terms["caption"] = Caption(config.caption), chosen.caption
     if chosen.masked:
         terms["masked"] = _masked(config, shapes), chosen.masked
+    if chosen.distilled:
+        terms["distilled"] = _distilled(config, shapes), chosen.distilled
     if not terms:
         raise ConfigError("all weights of objective.combined are 0", "give one of them a weight")
     return Objective(
@@ -118,6 +131,11 @@ def _masked(config: ObjectiveConfig, shapes: Shapes) -> Masked:
             f"set model.pixel_features={needed}",
         )
     return Masked(config.masked, shapes.patch_px)
+
+
+def _distilled(config: ObjectiveConfig, shapes: Shapes) -> Distilled:
+    side = shapes.image_px // shapes.patch_px
+    return Distilled(config.distilled, shapes.image_width, side)
 
 
 def _features(shapes: Shapes, config: ObjectiveConfig) -> int:

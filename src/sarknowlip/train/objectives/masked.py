@@ -28,6 +28,7 @@ class Masked:
 
     chances: int = 0
     compares: bool = False
+    looks: bool = True
 
     def __init__(self, config: MaskedConfig, patch_px: int) -> None:
         self.config, self.patch_px = config, patch_px
@@ -37,6 +38,7 @@ class Masked:
         """Return the mean over numbers of hidden patches that have data."""
         del drawn
         model, images, texts = seen.model, seen.batch.images, seen.batch.texts
+        assert seen.image_BKD is not None
         assert seen.keep_BK is not None
         assert seen.masked_BL is not None
         target, valid = self.targets(images["pixel_values"], images["channel_ids"])
@@ -65,13 +67,13 @@ class Masked:
         valid_BCYX = (pixels_BCYX != 0) & (ids_BC != ABSENT)[:, :, None, None]
         if self.config.target == "db":
             return db_target(pixels_BCYX, self.patch_px, valid_BCYX)
-        spread_BC = _spread_db(ids_BC.device)[ids_BC]
+        spread_BC = spread_db(ids_BC.device)[ids_BC]
         power_BCYX = 10.0 ** (pixels_BCYX.float() * spread_BC[:, :, None, None] / 10.0)
         return gradient_target(power_BCYX, self.patch_px, valid_BCYX)
 
 
 @lru_cache(maxsize=64)
-def _spread_db(device: torch.device) -> Tensor:
+def spread_db(device: torch.device) -> Tensor:
     """Return what normalised decibels were divided by, by identifier of channel; kept."""
     spread = [SPREAD_DB[POLARIZATIONS[(i - 1) % len(POLARIZATIONS)]] for i in range(CHANNELS)]
     return torch.tensor(spread, device=device, dtype=torch.float32)

@@ -26,6 +26,7 @@ class Matching:
     chances: int = 2
     reads: bool = True
     compares: bool = True
+    looks: bool = True
 
     def __init__(self, config: MatchingConfig) -> None:
         self.config = config
@@ -33,6 +34,7 @@ class Matching:
     def __call__(self, seen: Seen, drawn: Tensor) -> Tensor:
         """Return the mean over pairs and negatives."""
         text_BLD, image_BE, text_BE = seen.text_BLD, seen.image_BE, seen.text_BE
+        assert seen.image_BKD is not None
         assert text_BLD is not None
         assert image_BE is not None
         assert text_BE is not None

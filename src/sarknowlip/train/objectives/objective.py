@@ -21,7 +21,8 @@ from torch.distributed import ProcessGroup
 from sarknowlip.data.loader import Batch
 from sarknowlip.losses.masking import random_keep
 from sarknowlip.models.model import SarKnowLIP
-from sarknowlip.train.objectives.terms import Seen, Term
+from sarknowlip.train.distributed import Ranks
+from sarknowlip.train.objectives.terms import Lasting, Seen, Term
 
 MASK = "mask"
 MOST_LOG = 3.0
@@ -68,6 +69,9 @@ class Objective(nn.Module):
         super().__init__()
         self.terms = {name: term for name, (term, _) in terms.items()}
         self.weights = {name: weight for name, (_, weight) in terms.items()}
+        self.lasting = nn.ModuleDict(
+            {name: term for name, term in self.terms.items() if isinstance(term, Lasting)}
+        )
         self.patches, self.mask_share, self.chunk = patches, mask_share, chunk
         self.log_variance = nn.ParameterDict(
             {name: nn.Parameter(torch.zeros(())) for name in terms} if learned else {}
@@ -89,6 +93,23 @@ class Objective(nn.Module):
             balance: Factors on terms by name, for a batch that is part of another.
         """
         return self.parts(model, batch, self.draw(batch, generator, _group(model)), balance)
+
+    def begin(self, model: SarKnowLIP, steps: int) -> None:
+        """Have terms that last take in the first weights, as `Lasting.begin`."""
+        for term in self._lasting():
+            term.begin(model, steps)
+
+    def advance(self, model: SarKnowLIP, step: int, ranks: Ranks) -> None:
+        """Have terms that last take in that weights have changed, as `Lasting.advance`."""
+        for term in self._lasting():
+            term.advance(model, step, ranks)
+
+    def readings(self) -> dict[str, float]:
+        """Return further values for the log."""
+        return {name: value for term in self._lasting() for name, value in term.readings().items()}
+
+    def _lasting(self) -> list[Lasting]:
+        return [term for term in self.terms.values() if isinstance(term, Lasting)]
 
     def elements(self, parts: Sequence[Batch]) -> dict[str, Tensor]:
         """Return how many elements terms take means over in each part of a batch, (parts,).
@@ -146,7 +167,8 @@ class Objective(nn.Module):
         keep, masked = (
             random_keep(drawn[MASK], self.mask_share) if self.mask_share else (None, None)
         )
-        image = model.image_tokens(**batch.images, keep=keep)
+        looks = any(term.looks for term in terms)
+        image = model.image_tokens(**batch.images, keep=keep) if looks else None
         text = model.text_tokens(**batch.texts) if any(term.reads for term in terms) else None
         compare = any(term.compares for term in terms)
         seen = Seen(
@@ -154,14 +176,14 @@ class Objective(nn.Module):
             batch=batch,
             image_BKD=image,
             text_BLD=text,
-            image_BE=model.project_image(image) if compare else None,
+            image_BE=_project_image(model, image) if compare else None,
             text_BE=_project_text(model, text, batch) if compare else None,
             keep_BK=keep,
             masked_BL=masked,
             across=_group(model),
             chunk=self.chunk,
         )
-        total, told = image.new_zeros((), dtype=torch.float32), {}
+        total, told = batch.group.new_zeros((), dtype=torch.float32), {}
         for name, term in self.terms.items():
             loss = term(seen, drawn[name])
             if balance is not None and name in balance:
@@ -178,6 +200,11 @@ class Objective(nn.Module):
         told[f"weight_{name}"] = weight.detach()
         weighed: Tensor = weight * loss + log
         return weighed
+
+
+def _project_image(model: SarKnowLIP, image: Tensor | None) -> Tensor:
+    assert image is not None
+    return model.project_image(image)
 
 
 def _project_text(model: SarKnowLIP, text: Tensor | None, batch: Batch) -> Tensor:

@@ -23,6 +23,7 @@ class Pairs:
     chances: int = 0
     reads: bool = True
     compares: bool = True
+    looks: bool = True
 
     def __init__(self, loss: str) -> None:
         self._loss: PairLoss = LOSSES[loss]

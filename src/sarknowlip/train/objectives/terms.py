@@ -5,14 +5,16 @@ Shapes: B batch, L tokens or patches, K patches seen, D width of tokens, E width
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributed import ProcessGroup
 
 from sarknowlip.data.loader import Batch
 from sarknowlip.models.model import SarKnowLIP
+from sarknowlip.train.distributed import Ranks
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Seen:
 
     model: SarKnowLIP
     batch: Batch
-    image_BKD: Tensor  # noqa: N815
+    image_BKD: Tensor | None  # noqa: N815
     text_BLD: Tensor | None  # noqa: N815
     image_BE: Tensor | None  # noqa: N815
     text_BE: Tensor | None  # noqa: N815
@@ -51,11 +53,13 @@ class Term(Protocol):
         chances: Uniform random numbers it needs a sample.
         reads: Whether it needs tokens of texts.
         compares: Whether it needs images and texts in the joint space.
+        looks: Whether it needs tokens of images.
     """
 
     chances: int
     reads: bool
     compares: bool
+    looks: bool
 
     def __call__(self, seen: Seen, drawn: Tensor) -> Tensor:
         """Return the mean loss of a batch, a scalar.
@@ -73,3 +77,46 @@ class Term(Protocol):
             None where they are as many as pairs, or follow from what is drawn.
         """
         ...
+
+
+class Lasting(nn.Module, ABC):
+    """A term with weights of its own, or with what it remembers from step to step (buffers).
+
+    Its attributes, call and `elements` are those of a `Term`.
+    """
+
+    chances: int
+    reads: bool
+    compares: bool
+    looks: bool
+
+    @abstractmethod
+    def forward(self, seen: Seen, drawn: Tensor) -> Tensor:
+        """Return the mean loss of a batch; what it remembers for `advance` are sums over parts."""
+
+    @abstractmethod
+    def elements(self, batch: Batch) -> Tensor | None:
+        """Return how many elements that mean is over, as `Term.elements`."""
+
+    @abstractmethod
+    def begin(self, model: SarKnowLIP, steps: int) -> None:
+        """Take in the first weights.
+
+        Args:
+            model: Before anything moves, shards or compiles it.
+            steps: Of the run.
+        """
+
+    @abstractmethod
+    def advance(self, model: SarKnowLIP, step: int, ranks: Ranks) -> None:
+        """Take in that weights have changed.
+
+        Args:
+            model: With the weights of the step.
+            step: Steps done.
+            ranks: This process and those beside it; all call this.
+        """
+
+    @abstractmethod
+    def readings(self) -> dict[str, float]:
+        """Return further values for the log, of the last step."""
