@@ -127,23 +127,34 @@ def write(table: Path, one: Ended, rows: Sequence[Row]) -> None:
 
 
 def collected(folder: Path, setting: Setting, steps: int) -> Iterator[Row]:
-    """Yield means and standard deviations over the seeds that are done."""
+    """Yield means and standard deviations over the seeds that are done.
+
+    An arm of which every seed ended with the texts of one other arm has one row, "same as".
+    """
     values: Values = defaultdict(dict)
+    same: dict[tuple[str, str], list[str]] = defaultdict(list)
     for path in sorted((folder / LAST).glob("seed-*/*.csv")):
         rows = rows_of(path)
-        arm = rows[0]["arm"]
+        arm, length, first = rows[0]["arm"], rows[0]["steps"], ""
         if rows[0]["metric"] == SAME:
-            first = path.with_stem(f"{rows[0]['of']}-{rows[0]['steps']}")
-            rows = rows_of(first) if first.is_file() else []
+            first = rows[0]["of"]
+            known = path.with_stem(f"{first}-{length}")
+            rows = rows_of(known) if known.is_file() else []
+        same[arm, length].append(first)
         for row in rows:
             key = (arm, *(row[name] for name in COLLECTED[1:6]))
             values[key][row["seed"]] = float(row["value"])
-    for key, found in values.items():
+    copies = {of: firsts[0] for of, firsts in same.items() if firsts[0] and len({*firsts}) == 1}
+    for (arm, length), first in copies.items():
+        yield [arm, "", length, SAME, first, "", "", "", len(same[arm, length])]
+    own = {key: found for key, found in values.items() if (key[0], key[2]) not in copies}
+    for key, found in own.items():
         yield [*key, *spread(list(found.values())), len(found)]
     more = lengths(setting, steps, "clean")[1]
+    scores = {key: found for key, found in own.items() if key[3] != "seconds"}
     for arm in BEGUN:
         for name, length in (("same steps", steps), ("same compute", more)):
-            yield from recoveries(arm, name, (steps, length), values)
+            yield from recoveries(arm, name, (steps, length), scores)
 
 
 def main() -> None:
