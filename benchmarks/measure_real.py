@@ -38,8 +38,8 @@ ASKED = {
 }
 """Tasks of each set."""
 KEPT = (
-    "task", "dataset", "model", "score", "main", "value", "low", "high", "seed_sd", "chance",
-    "p_against_best", "seeds", "items", "units", "unit", "seconds",
+    "task", "version", "dataset", "model", "score", "main", "value", "low", "high", "seed_sd",
+    "chance", "p_against_best", "seeds", "items", "units", "unit", "seconds",
 )  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def main() -> None:
     shared = Path(__file__).resolve().parents[2] / "shared" / "data"
     data = asked.data or Path(os.environ.get("SARKNOWLIP_DATA", shared))
     if not data.is_dir():
-        sys.exit(f"{data} is not there: give the folder of the sets by --data")
+        sys.exit(f"{data} is not there: give the folder by --data; sources are in docs/datasets.md")
     models = ",".join([*SIMPLE, *asked.models])
     common = ["sarknowlip", "bench", "run", "--out", str(asked.out), "--data", str(data)]
     failed = []
@@ -63,9 +63,9 @@ def main() -> None:
         if subprocess.run([*common, *chosen], check=False).returncode:
             failed.append(dataset)
     subprocess.run(["sarknowlip", "bench", "report", str(asked.out)], check=True)
-    record(asked.out / "board.csv")
     if failed:
-        sys.exit(f"not complete: {', '.join(failed)}; run again to go on")
+        sys.exit(f"not complete, not recorded: {', '.join(failed)}; run again to go on")
+    record(asked.out / "board.csv")
 
 
 def record(board: Path) -> None:

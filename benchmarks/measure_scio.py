@@ -54,7 +54,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from learning_cities import CORPORA, HELD_OUT, MORE, corpora, tell
 from learning_fewer import READY, fewer
-from scio_arms import ARMS, BEGIN, BEGUN, CLEAN, UNTRUSTED, Row, Seed, Setting
+from scio_arms import ARMS, BEGIN, BEGUN, CLEAN, SINGLE, UNTRUSTED, Row, Seed, Setting
 from shared_work import Job, alone, minutes_left, work
 
 from sarknowlip.annotate.store import TEXTS, annotation_folder
@@ -76,7 +76,7 @@ def jobs_of(asked: argparse.Namespace, folder: Path, tiles: int, texts: int) -> 
     for seed in asked.seeds:
         place = folder / f"seed-{seed}"
         begin = (place / f"{BEGIN}.csv",)
-        arms = list(asked.arms)
+        arms = [arm for arm in asked.arms if not (asked.detection and arm in SINGLE)]
         if any(arm in BEGUN or arm == "corrupted" for arm in arms):
             arms.insert(0, BEGIN)
         for arm in arms:

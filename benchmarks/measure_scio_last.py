@@ -35,6 +35,7 @@ from sarknowlip.annotate.store import CLAIMS, TEXTS, WEIGHTS, annotation_folder
 from sarknowlip.core.files import read_json, replacing
 from sarknowlip.core.hashing import file_sha256
 from sarknowlip.train.loop import train
+from sarknowlip.train.rounds.record import rounds_of
 
 LAST, SAME = "last", "same as"
 ORDER = (*SINGLE, *BEGUN, "clean-loop")
@@ -69,10 +70,15 @@ def ended(folder: Path, seed: int) -> Iterator[Ended]:
     for arm in ORDER:
         own = {"clean": folder / "learned", "corrupted": place / BEGIN / "corpus"}
         corpus = own.get(arm, place / arm / "corpus")
-        if (place / f"{BEGIN if arm in SINGLE else arm}.csv").is_file():
-            yield Ended(
-                arm, seed, corpus, CLEAN if arm == "clean" else annotation_folder(corpus).name
-            )
+        if not (place / f"{BEGIN if arm in SINGLE else arm}.csv").is_file():
+            continue
+        if arm == "clean":
+            version = CLEAN
+        elif arm == "corrupted":
+            version = annotation_folder(corpus).name
+        else:
+            version = rounds_of(place / arm / "loop")[-1][1].best
+        yield Ended(arm, seed, corpus, version)
 
 
 def lengths(setting: Setting, steps: int, arm: str) -> tuple[int, ...]:

@@ -230,3 +230,14 @@ def test_a_run(tmp_path: Path) -> None:
     assert any(".teacher.image." in name for name in state["weights"])
     written = load_file(tmp_path / "run" / "model" / "model.safetensors")
     assert not any("teacher" in name or "objective" in name for name in written)
+
+
+def test_sums_are_float32_under_autocast() -> None:
+    draw = torch.Generator().manual_seed(0)
+    logits = torch.randn(5, 4, 16, generator=draw)
+    target = torch.randn(5, 2, 16, generator=draw).softmax(dim=-1)
+    exact = distilled(logits, target).total_B
+    with torch.autocast("cpu", torch.bfloat16):
+        found = distilled(logits, target).total_B
+    assert found.dtype == torch.float32
+    assert torch.allclose(found, exact, rtol=1e-6)

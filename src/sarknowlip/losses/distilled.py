@@ -38,7 +38,9 @@ def distilled(logits_BVK: Tensor, target_BWK: Tensor) -> Totals:
         target_BWK: The teacher's distributions of the first W ≤ V views; W = V = 1 has no pair.
     """
     V, W = logits_BVK.shape[1], target_BWK.shape[1]
-    cross_BWV = -target_BWK @ logits_BVK.log_softmax(dim=-1).transpose(1, 2)
+    log_BVK = logits_BVK.log_softmax(dim=-1)
+    # no matrix product: autocast would sum it in bfloat16
+    cross_BWV = -(target_BWK[:, :, None] * log_BVK[:, None]).sum(dim=-1)
     same_BW = cross_BWV.diagonal(dim1=1, dim2=2)
     total_B = cross_BWV.sum(dim=(1, 2)) - same_BW.sum(dim=1)
     return Totals(total_B, torch.full_like(total_B, V * W - W, dtype=torch.int64))
