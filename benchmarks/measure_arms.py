@@ -25,13 +25,12 @@ from __future__ import annotations
 
 import argparse
 import csv
-import multiprocessing
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from shared_work import Job, work
+from shared_work import FAILED, Job, side_by_side, work
 
 from sarknowlip.core.files import replacing
 from sarknowlip.train.config import TrainConfig, with_settings
@@ -125,18 +124,10 @@ def main() -> None:
     def do(job: Job) -> None:
         write(job.table, [trained(asked.corpus, job.table.with_suffix(""), asked)])
 
-    def share() -> None:
-        work(jobs, do)
-
-    context = multiprocessing.get_context("fork")  # what was imported is shared
-    others = [context.Process(target=share) for _ in range(asked.processes)]
-    for other in others:
-        other.start()
-    for other in others:
-        other.join()
+    well = side_by_side(lambda: work(jobs, do), asked.processes)
     write(asked.out / "arms.csv", [row for job in jobs if job.done for row in read(job.table)])
-    if any(other.exitcode for other in others):
-        sys.exit("a process failed: what is done is kept; run again to go on")
+    if not well:
+        sys.exit(FAILED)
 
 
 if __name__ == "__main__":

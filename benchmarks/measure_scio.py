@@ -44,7 +44,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import multiprocessing
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -55,7 +54,7 @@ import pyarrow.parquet as pq
 from learning_cities import CORPORA, HELD_OUT, MORE, corpora, tell
 from learning_fewer import READY, fewer
 from scio_arms import ARMS, BEGIN, BEGUN, CLEAN, SINGLE, UNTRUSTED, Row, Seed, Setting
-from shared_work import Job, alone, minutes_left, work
+from shared_work import FAILED, Job, alone, minutes_left, side_by_side, work
 
 from sarknowlip.annotate.store import TEXTS, annotation_folder
 from sarknowlip.core.config import changed_keys
@@ -104,13 +103,19 @@ def run(asked: argparse.Namespace, folder: Path) -> None:
         seed = int(place.name.removeprefix("seed-"))
         scored_on = None if asked.detection else held
         rows = Seed(asked.setting, seed, place, learned, scored_on).measured(arm)
-        with replacing(job.table) as partial, partial.open("w", newline="") as file:
-            table = csv.writer(file, lineterminator="\n")
-            table.writerow(COLUMNS)
-            table.writerows([arm, seed, *row] for row in rows)
+        write(job.table, arm, seed, rows)
         tell(f"{job.name} took {seconds_of(job.table):.0f} s; {left()}")
 
     work(jobs, do)
+
+
+def write(path: Path, arm: str, seed: int, rows: Sequence[Row]) -> None:
+    """Write an arm's table, which appears whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial, partial.open("w", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(COLUMNS)
+        table.writerows([arm, seed, *row] for row in rows)
 
 
 def seconds_of(path: Path) -> float:
@@ -236,14 +241,8 @@ def main() -> None:
     if asked.processes == 1:
         run(asked, folder)
         return
-    context = multiprocessing.get_context("fork")  # what was imported is shared
-    others = [context.Process(target=run, args=(asked, folder)) for _ in range(asked.processes)]
-    for other in others:
-        other.start()
-    for other in others:
-        other.join()
-    if any(other.exitcode for other in others):
-        sys.exit("a process failed: what is done is kept; run again to go on")
+    if not side_by_side(lambda: run(asked, folder), asked.processes):
+        sys.exit(FAILED)
 
 
 if __name__ == "__main__":

@@ -20,19 +20,18 @@ from __future__ import annotations
 
 import argparse
 import csv
-import multiprocessing
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from measure_scio import COLLECTED, COLUMNS, Values, recoveries, rows_of, spread
+from measure_scio import COLLECTED, Values, recoveries, rows_of, spread, write
 from scio_arms import BEGIN, BEGUN, CLEAN, SINGLE, Row, Seed, Setting
-from shared_work import Job, work
+from shared_work import FAILED, Job, side_by_side, work
 
 from sarknowlip.annotate.store import CLAIMS, TEXTS, WEIGHTS, annotation_folder
-from sarknowlip.core.files import read_json, replacing
+from sarknowlip.core.files import read_json
 from sarknowlip.core.hashing import file_sha256
 from sarknowlip.train.loop import train
 from sarknowlip.train.rounds.record import rounds_of
@@ -123,15 +122,6 @@ def jobs_of(folder: Path, setting: Setting, seeds: Sequence[int], steps: int) ->
     return found
 
 
-def write(table: Path, one: Ended, rows: Sequence[Row]) -> None:
-    """Write a table, which appears whole."""
-    table.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(table) as partial, partial.open("w", newline="") as file:
-        out = csv.writer(file, lineterminator="\n")
-        out.writerow(COLUMNS)
-        out.writerows([one.arm, one.seed, *row] for row in rows)
-
-
 def collected(folder: Path, setting: Setting, steps: int) -> Iterator[Row]:
     """Yield means and standard deviations over the seeds that are done.
 
@@ -184,17 +174,12 @@ def main() -> None:
     jobs = jobs_of(folder, setting, asked.seeds, asked.steps)
 
     def do(job: Job) -> None:
-        write(job.table, jobs[job], measured(jobs[job], setting, int(job.effort), folder))
+        one = jobs[job]
+        write(job.table, one.arm, one.seed, measured(one, setting, int(job.effort), folder))
         print(f"{job.name} is done", flush=True)
 
-    context = multiprocessing.get_context("fork")  # what was imported is shared
-    others = [context.Process(target=work, args=(list(jobs), do)) for _ in range(asked.processes)]
-    for other in others:
-        other.start()
-    for other in others:
-        other.join()
-    if any(other.exitcode for other in others):
-        sys.exit("a process failed: what is done is kept; run again to go on")
+    if not side_by_side(lambda: work(list(jobs), do), asked.processes):
+        sys.exit(FAILED)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ taken up by another.
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from sarknowlip.core.errors import SarKnowlipError, StorageError
 from sarknowlip.core.files import exclusive
 
 WAIT_S = 5.0
+FAILED = "a process failed: what is done is kept; run again to go on"
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,17 @@ def work(jobs: Sequence[Job], do: Callable[[Job], None], wait_s: float = WAIT_S)
                     break
         else:
             time.sleep(wait_s)
+
+
+def side_by_side(act: Callable[[], None], count: int) -> bool:
+    """Call a function in several processes; return whether all of them ended well."""
+    context = multiprocessing.get_context("fork")  # what was imported is shared
+    others = [context.Process(target=act) for _ in range(count)]
+    for other in others:
+        other.start()
+    for other in others:
+        other.join()
+    return not any(other.exitcode for other in others)
 
 
 @contextlib.contextmanager
