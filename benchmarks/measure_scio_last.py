@@ -117,7 +117,10 @@ def jobs_of(folder: Path, setting: Setting, seeds: Sequence[int], steps: int) ->
                 found[Job(f"seed-{one.seed}/{one.arm}-{length}", table, length)] = one
             elif not table.is_file():
                 write(
-                    table, one, [["", length, SAME, first.stem.rpartition("-")[0], "", "", "", ""]]
+                    table,
+                    one.arm,
+                    one.seed,
+                    [["", length, SAME, first.stem.rpartition("-")[0], "", "", "", ""]],
                 )
     return found
 
