@@ -8,7 +8,8 @@
 another machine if need be. Arms are those of `measure_scio.py` as far as they are done there, and
 
 - clean, corrupted: texts as they are and with the errors, for `--steps`, "same steps", and for as
-  many steps more as the loop's folds took in all, "same compute".
+  many steps more as the loop's folds took in all, "same compute"; `--scoring` counts steps for what
+  the loop did beside training, too. `--same` chooses one of both.
 
 Models of a seed begin alike and see the same tiles in the same order. An arm that ended with the
 very texts of an arm before it in the list, word for word and weight for weight, is not trained
@@ -37,6 +38,7 @@ from sarknowlip.train.loop import train
 from sarknowlip.train.rounds.record import rounds_of
 
 LAST, SAME = "last", "same as"
+SAMES = ("steps", "compute")
 ORDER = (*SINGLE, *BEGUN, "clean-loop")
 
 
@@ -80,10 +82,33 @@ def ended(folder: Path, seed: int) -> Iterator[Ended]:
         yield Ended(arm, seed, corpus, version)
 
 
-def lengths(setting: Setting, steps: int, arm: str) -> tuple[int, ...]:
-    """Return for how many steps models of an arm are trained."""
-    more = steps + setting.all_steps - setting.final
-    return (steps, more) if arm in SINGLE else (steps,)
+@dataclass(frozen=True)
+class Budget:
+    """For how many steps models are trained.
+
+    Attributes:
+        steps: Of a loop's last model.
+        more: That others get for "same compute".
+        same: What arms without a loop are compared at.
+    """
+
+    steps: int
+    more: int
+    same: Sequence[str] = SAMES
+
+    @classmethod
+    def of(cls, asked: argparse.Namespace, setting: Setting) -> Budget:
+        """Return what was asked for."""
+        folds = setting.all_steps - setting.final
+        return cls(asked.steps, asked.steps + folds + asked.scoring, asked.same)
+
+    def lengths(self, arm: str) -> list[int]:
+        """Return for how many steps models of an arm are trained."""
+        if arm not in SINGLE:
+            return [self.steps]
+        return [
+            n for n, same in zip((self.steps, self.more), SAMES, strict=True) if same in self.same
+        ]
 
 
 def measured(one: Ended, setting: Setting, steps: int, folder: Path) -> list[Row]:
@@ -104,13 +129,14 @@ def measured(one: Ended, setting: Setting, steps: int, folder: Path) -> list[Row
     return [*seed.held_out(run, steps), took]
 
 
-def jobs_of(folder: Path, setting: Setting, seeds: Sequence[int], steps: int) -> dict[Job, Ended]:
+def jobs_of(folder: Path, asked: argparse.Namespace, budget: Budget) -> dict[Job, Ended]:
     """Return what is to be trained, arms before seeds; equal texts of a seed once."""
     found: dict[Job, Ended] = {}
     known: dict[tuple[int, str], Path] = {}
-    arms = [one for seed in seeds for one in ended(folder, seed)]
-    for one in sorted(arms, key=lambda one: ORDER.index(one.arm)):
-        for length in lengths(setting, steps, one.arm):
+    order = asked.arms or ORDER
+    arms = [one for seed in asked.seeds for one in ended(folder, seed) if one.arm in order]
+    for one in sorted(arms, key=lambda one: order.index(one.arm)):
+        for length in budget.lengths(one.arm):
             table = folder / LAST / f"seed-{one.seed}" / f"{one.arm}-{length}.csv"
             first = known.setdefault((one.seed, f"{length} {one.key()}"), table)
             if first == table:
@@ -125,7 +151,7 @@ def jobs_of(folder: Path, setting: Setting, seeds: Sequence[int], steps: int) ->
     return found
 
 
-def collected(folder: Path, setting: Setting, steps: int) -> Iterator[Row]:
+def collected(folder: Path, budget: Budget) -> Iterator[Row]:
     """Yield means and standard deviations over the seeds that are done.
 
     An arm of which every seed ended with the texts of one other arm has one row, "same as".
@@ -149,11 +175,10 @@ def collected(folder: Path, setting: Setting, steps: int) -> Iterator[Row]:
     own = {key: found for key, found in values.items() if (key[0], key[2]) not in copies}
     for key, found in own.items():
         yield [*key, *spread(list(found.values())), len(found)]
-    more = lengths(setting, steps, "clean")[1]
     scores = {key: found for key, found in own.items() if key[3] != "seconds"}
     for arm in BEGUN:
-        for name, length in (("same steps", steps), ("same compute", more)):
-            yield from recoveries(arm, name, (steps, length), scores)
+        for same, length in zip(budget.same, budget.lengths("clean"), strict=True):
+            yield from recoveries(arm, f"same {same}", (budget.steps, length), scores)
 
 
 def main() -> None:
@@ -162,6 +187,11 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--name", default="more", help="of the measurement")
     parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--scoring", type=int, default=0, help="steps that others get for it")
+    parser.add_argument("--same", nargs="+", choices=SAMES, default=list(SAMES))
+    parser.add_argument(
+        "--arms", nargs="+", choices=ORDER, help="in the order given; all if absent"
+    )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--collect", action="store_true", help="print what is done so far")
@@ -169,12 +199,13 @@ def main() -> None:
     folder = asked.out / "scio" / asked.name
     found = read_json(folder / "setting.json", "measure first, or give its --name")["setting"]
     setting = Setting(**found)
+    budget = Budget.of(asked, setting)
     if asked.collect:
         table = csv.writer(sys.stdout, lineterminator="\n")
         table.writerow(COLLECTED)
-        table.writerows(collected(folder, setting, asked.steps))
+        table.writerows(collected(folder, budget))
         return
-    jobs = jobs_of(folder, setting, asked.seeds, asked.steps)
+    jobs = jobs_of(folder, asked, budget)
 
     def do(job: Job) -> None:
         one = jobs[job]

@@ -347,6 +347,24 @@ def test_without_labels_what_evidence_contradicts_is_bad() -> None:
         assert (fusion.calibrator(np.array([-5.0, 5.0])) < 0.001).all()
 
 
+def test_models_that_were_not_asked_say_nothing() -> None:
+    """Of what evidence speaks on; the others are told as if they were alone."""
+    bad = drawn(0.3, 0)
+    silent = drawn(0.2, 5)
+    table = two_views(bad, np.where(silent, np.nan, np.where(bad, 0.0, 1.0)), 4.0)
+    for place, name in enumerate(table.column_names):
+        if "." in name and name != "evidence.support":
+            asked = np.where(silent, table[name].to_numpy(), np.nan)
+            table = table.set_column(place, name, pa.array(asked))
+    probability = Fusion.unsupervised(table).probability(table)
+    assert ((probability > 0.5) == bad)[~silent].all()
+    assert ((probability > 0.5) == bad)[silent].mean() > 0.98
+    labels = trusted(bad, 200)
+    fitted = Fusion.fit(table, labels).probability(table)
+    assert roc_auc_score(bad[silent], fitted[silent]) > 0.98
+    assert roc_auc_score(bad[~silent], fitted[~silent]) > 0.999
+
+
 def test_few_contradicted_texts_are_believed_to_be_bad() -> None:
     bad = np.arange(3000) % 300 == 7
     called = Fusion.unsupervised(table := two_views(bad, 1.0 - bad, 0.0)).probability(table) > 0.5

@@ -14,8 +14,10 @@ import torch
 
 from overfitted import Overfitted
 from sarknowlip.annotate.claim import Text
+from sarknowlip.annotate.store import annotation_folder, read_texts
 from sarknowlip.core.errors import ConfigError, CorpusError, ProductError, SarKnowlipError
 from sarknowlip.core.files import exclusive
+from sarknowlip.corpus.catalog import Catalog
 from sarknowlip.models.model import SarKnowLIP
 from sarknowlip.train.rounds import images as images_module
 from sarknowlip.train.rounds.images import TileTokens, model_digest
@@ -304,3 +306,42 @@ def test_captions_are_those_of_the_regenerator(overfitted: Overfitted, whole) ->
     assert len(found) == 1
     assert len(found[0]) == HOW.beginnings
     assert sorted(folder.rglob("captions-*.json")) == before
+
+
+def test_models_may_judge_only_what_evidence_is_silent_on(
+    overfitted: Overfitted, told: Path, tmp_path: Path
+) -> None:
+    """Silent it is where the source that a text rests on is hidden."""
+    everything = ScoreConfig(signals=("matching", "evidence"), how=HOW, hidden=("landcover",))
+    frugal = everything.model_copy(update={"models": "silent"})
+    catalog, folder = Catalog(told), annotation_folder(told)
+    records = list(catalog.records())[:6]
+    texts = [t for t in read_texts(folder) if t.tile_id in {r.id for r in records}][:60]
+
+    def asked(config: ScoreConfig, name: str) -> TextScorer:
+        return TextScorer(
+            overfitted.model, overfitted.processor, catalog, records, folder=tmp_path / name,
+            annotation=folder, config=config,
+        )  # fmt: skip
+
+    table = asked(everything, "all").score(texts)
+    silent = np.isnan(table["evidence.support"].to_numpy())
+    assert 0 < silent.sum() < len(silent)
+    one, steps = asked(frugal, "silent"), []
+    seen = counted(one)
+    found = one.score(texts, lambda *step: steps.append(step))
+    ids = [text.id for text in texts]
+    assert set(seen["matching"]) == {key for key, none in zip(ids, silent, strict=True) if none}
+    assert seen["evidence"] == list(dict.fromkeys(ids))
+    assert steps[-1][:2] == (2 * len(set(ids)), 2 * len(set(ids)))
+    assert found.column_names == table.column_names
+    expected = np.where(silent, table["matching.logit"].to_numpy(), np.nan)
+    logit = found["matching.logit"].to_numpy()
+    assert np.allclose(logit, expected, atol=1e-6, equal_nan=True)
+    both = (part["evidence.support"].to_numpy() for part in (found, table))
+    assert np.array_equal(*both, equal_nan=True)
+    # what is kept of an earlier scoring of all is not told either
+    again = asked(frugal, "all").score(texts)
+    assert np.array_equal(again["matching.logit"].to_numpy(), expected, equal_nan=True)
+    with pytest.raises(ValueError, match="needs the signal evidence"):
+        ScoreConfig(signals=("matching",), models="silent")

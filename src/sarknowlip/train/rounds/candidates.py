@@ -6,7 +6,7 @@ They take the place of texts of whose kind the evidence derives nothing.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from sarknowlip.annotate.claim import Claim, Text
@@ -24,7 +24,7 @@ CHUNK = 256
 
 def candidates(
     bad: Iterable[Text],
-    captions: Mapping[str, Sequence[str]],
+    captions: Callable[[Sequence[str]], Mapping[str, Sequence[str]]],
     folder: Path,
     *,
     hidden: Collection[str] = (),
@@ -33,7 +33,7 @@ def candidates(
 
     Args:
         bad: Sentences that shall not stay.
-        captions: What a model tells, by tile.
+        captions: Gives what a model tells of tiles; asked of those with such sentences alone.
         folder: Version that they are of.
         hidden: Names of knowledge sources whose facts are not looked at.
 
@@ -51,6 +51,7 @@ def candidates(
     tiles = sorted(of_tile)
     found: dict[str, Candidate] = {}
     for start in range(0, len(tiles), CHUNK):
+        lost_of: dict[str, tuple[Stored, list[Text], list[Evidence], list[Claim]]] = {}
         for tile_id, held in stored(folder, tiles[start : start + CHUNK]).items():
             facts = [f for f in held.evidence if f.intact and f.source not in supporter.hidden]
             following = Following(supporter.stages, tile_id, facts).claims
@@ -58,16 +59,18 @@ def candidates(
             stated = {claim.id: claim.predicate for claim in held.claims}
             own = of_tile[tile_id]
             lost = [t for t in own if not {stated.get(c, "") for c in t.claim_ids} & kinds]
-            if not lost:
-                continue
+            if lost:
+                lost_of[tile_id] = held, lost, facts, following
+        told_of = captions(list(lost_of)) if lost_of else {}
+        for tile_id, (held, lost, facts, following) in lost_of.items():
             said = {text.text for text in held.texts}
-            sentences = [part for told in captions[tile_id] for part in sentences_of(told)]
+            sentences = [part for told in told_of[tile_id] for part in sentences_of(told)]
             free = borne_out(
                 [part for part in sentences if part not in said],
                 [claim for claim in following if claim.confidence >= least],
                 facts,
                 supporter.composer,
-                told=_told(held, {text.id for text in own}),
+                told=_told(held, {text.id for text in of_tile[tile_id]}),
             )
             found |= {text.id: one for text, one in zip(lost, free, strict=False)}
     return found

@@ -195,7 +195,11 @@ class Fusion(Config):
         features = Features.of_models(table, use) if told else Features.of(table, use)
         classifier = average(features)
         average_N = classifier.decision(features.matrix(table))
-        silent, views = joined(average_N, support_of(table)) if told else (apart(average_N), None)
+        if told:
+            asked_N = np.asarray(np.isfinite(features.scaled(table)).any(axis=1), dtype=np.bool_)
+            silent, views = joined(average_N, support_of(table), asked_N)
+        else:
+            silent, views = apart(average_N), None
         return cls(
             kind="unsupervised",
             use=_signals(features) + ((EVIDENCE,) if told else ()),

@@ -10,10 +10,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
+import numpy as np
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sarknowlip.annotate.claim import Text
 from sarknowlip.core.config import Config
@@ -25,6 +26,7 @@ from sarknowlip.corpus.catalog import Catalog
 from sarknowlip.corpus.record import TileRecord
 from sarknowlip.models.model import SarKnowLIP
 from sarknowlip.models.processing import SarProcessor
+from sarknowlip.train.rounds.doubts import SUPPORT
 from sarknowlip.train.rounds.features import SAME_FOR_ALL
 from sarknowlip.train.rounds.images import TileTokens
 from sarknowlip.train.rounds.regenerate import CAPTIONS, Regenerator
@@ -33,6 +35,7 @@ from sarknowlip.train.rounds.signals import SIGNALS
 from sarknowlip.train.rounds.signals.signal import Signal, SignalConfig, View
 
 TOKENS, SCORES = "tokens", "scores"
+EVIDENCE = SUPPORT.partition(".")[0]
 VERSION = 1
 """Of what signals compute; a change makes all scores anew."""
 _FIELDS = {"text_id": "id", "tile_id": "tile_id", "level": "level", "dimension": "dimension"}
@@ -47,13 +50,22 @@ class ScoreConfig(Config):
         signals: Names of signals.
         how: How signals judge.
         hidden: Knowledge sources whose facts evidence may not use.
+        models: Which texts models judge: all, or those alone on which evidence is silent, which
+            costs as little as these are few. What models think of others is then unknown.
         part: Texts scored before they are kept; it changes no score.
     """
 
     signals: Annotated[tuple[str, ...], Field(min_length=1)] = tuple(SIGNALS)
     how: SignalConfig = SignalConfig()
     hidden: tuple[str, ...] = ()
+    models: Literal["all", "silent"] = "all"
     part: Annotated[int, Field(ge=1)] = 8192
+
+    @model_validator(mode="after")
+    def _evidence_first(self) -> ScoreConfig:
+        if self.models == "silent" and EVIDENCE not in self.signals:
+            raise ValueError("models: silent needs the signal evidence")
+        return self
 
 
 class TextScorer:
@@ -128,21 +140,28 @@ class TextScorer:
         }
         distinct = {text.id: text for text in texts}
         total = len(distinct) * len(self._signals)
+        silent = np.ones(len(texts), dtype=np.bool_)
         with exclusive(self._folder / ".lock"):
             remove_partials(self._folder)
-            for done, (name, signal) in enumerate(self._signals.items()):
+            for done, name in enumerate(sorted(self._signals, key=lambda one: one != EVIDENCE)):
+                signal = self._signals[name]
+                asks = silent if name not in SAME_FOR_ALL else np.ones_like(silent)
+                asked = {text.id: text for text, ask in zip(texts, asks, strict=True) if ask}
                 cache = self._cache(name, signal)
-                kept = cache.places(list(distinct)) >= 0
-                left = [t for t, known in zip(distinct.values(), kept, strict=True) if not known]
-                told = done * len(distinct) + int(kept.sum())
+                kept = cache.places(list(asked)) >= 0
+                left = [t for t, known in zip(asked.values(), kept, strict=True) if not known]
+                told = (done + 1) * len(distinct) - len(left)
                 for part in _parts(left, self.config.part):
                     cache.add([text.id for text in part], signal.score(part))
                     told += len(part)
                     if progress is not None:
                         progress(told, total, name)
                 scores = cache.scores([text.id for text in texts])
+                scores[~asks] = np.nan
                 table |= {f"{name}.{c}": scores[:, n] for n, c in enumerate(signal.columns)}
-        return pa.table(table, schema=self._schema())
+                if name == EVIDENCE and self.config.models == "silent":
+                    silent = np.isnan(table[SUPPORT])
+        return pa.table({name: table[name] for name in self._schema().names}, schema=self._schema())
 
     def captions(
         self, tile_ids: Sequence[str], progress: Progress | None = None

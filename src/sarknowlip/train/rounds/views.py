@@ -142,21 +142,25 @@ class Classes(NamedTuple):
         )
 
 
-def joined(average_N: Floats, support_N: Floats) -> tuple[Platt, Views]:
+def joined(
+    average_N: Floats, support_N: Floats, asked_N: Bools | None = None
+) -> tuple[Platt, Views]:
     """Return P(bad) of texts of which evidence says nothing, and of the others.
 
-    The former is `apart` of the average of all texts; where that calls nothing bad, or most texts
-    are bad, texts keep their order below 0.001. Texts of which evidence says nothing tell
-    nothing of how far it errs, and do not count for the latter.
+    The former is `apart` of the average of all texts that models were asked of; where that calls
+    nothing bad, or most texts are bad, texts keep their order below 0.001. Texts of which evidence
+    says nothing tell nothing of how far it errs, and do not count for the latter.
 
     Args:
         average_N: What the models say, larger for worse.
         support_N: What evidence says, 1 supported … 0 contradicted, NaN where it is silent; of some
             texts it must speak.
+        asked_N: Whether models were asked of a text; None for all. Of others the average is 0.
     """
     spoken_N = np.isfinite(support_N)
     classes = fitted(average_N[spoken_N], support_N[spoken_N] < 0.5)
-    silent = NOTHING if classes.share > 0.5 else apart(average_N)
+    known_N = average_N if asked_N is None else average_N[asked_N]
+    silent = NOTHING if classes.share > 0.5 else apart(known_N)
     return ORDERED if silent == NOTHING else silent, classes.views()
 
 
@@ -215,7 +219,7 @@ def apart(decision_N: Floats) -> Platt:
     Args:
         decision_N: Larger for worse.
     """
-    if np.ptp(decision_N) == 0.0:
+    if len(decision_N) < 2 or np.ptp(decision_N) == 0.0:
         return NOTHING
     values_N1 = decision_N[:, None]
     one, two = (
