@@ -178,6 +178,29 @@ def test_declared_abilities_work_and_others_are_refused(adapter) -> None:
             adapter.answers(tiles, QUESTIONS)
 
 
+def test_a_copy_may_be_trained_and_the_model_stays(adapter) -> None:
+    tiles = pictures()[:2]
+    if "training" not in adapter.card.abilities:
+        with pytest.raises(BenchError, match=f"{adapter.name} gives no training"):
+            adapter.trainable()
+        return
+    before = adapter.features(tiles)
+    copied = adapter.trainable()
+    module = copied.module.eval()
+    features = copied.features(copied.inputs(tiles))
+    assert features.dtype == torch.float32
+    assert np.allclose(features.detach().numpy(), before, rtol=0, atol=1e-5 * np.abs(before).max())
+    features.square().sum().backward()
+    moved = [one for one in module.parameters() if one.grad is not None and one.grad.any()]
+    assert sum(one.numel() for one in moved) > 0
+    with torch.no_grad():
+        for one in moved:
+            one.mul_(1.1).add_(0.01)
+        after = copied.features(copied.inputs(tiles)).numpy()
+    assert np.abs(after - before).max() > 1e-3 * np.abs(before).max()
+    assert np.array_equal(adapter.features(tiles), before)
+
+
 def test_seeds_matter_exactly_where_a_card_says_so(adapter, weights) -> None:
     tiles = pictures()[:2]
     other = ADAPTERS[adapter.name].make(given(weights, adapter.name, seed=1))
@@ -284,7 +307,7 @@ def test_blip_without_its_decoders_declares_less(weights, tmp_path) -> None:
     folder = shutil.copytree(weights / "blip", tmp_path / "blip")
     shutil.rmtree(folder / "vqa")
     made = ADAPTERS["blip"].make(Given(weights=folder, device="cpu"))
-    assert made.card.abilities == {"features", "patches", "texts", "captions"}
+    assert made.card.abilities == {"features", "patches", "texts", "captions", "training"}
     with pytest.raises(BenchError, match="gives no answers"):
         made.answers(pictures()[:1], ["what"])
 

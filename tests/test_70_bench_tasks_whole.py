@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -9,23 +10,29 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import f1_score
+from torch import nn
 
 from levelled import NAMES, TASKS, LevelAdapter, Levelled, circle
 from sarknowlip.bench.adapter import Adapter
 from sarknowlip.bench.captions import cider
 from sarknowlip.bench.example import Answer, Captions, Count, Example, Label
 from sarknowlip.bench.metrics import BenchError
-from sarknowlip.bench.probes.linear import LinearConfig
+from sarknowlip.bench.probes import tuned
+from sarknowlip.bench.probes.linear import LinearConfig, fit_linear
+from sarknowlip.bench.probes.tuned import TuneConfig
 from sarknowlip.bench.task import Asking
 from sarknowlip.bench.tasks.answering import AnsweringTask, Said
 from sarknowlip.bench.tasks.captioning import CaptioningTask, Told
 from sarknowlip.bench.tasks.classification import class_scores
 from sarknowlip.bench.tasks.counting import CountingTask
 from sarknowlip.bench.tasks.few_shot import FewShotTask
+from sarknowlip.bench.tasks.fine_tuning import FineTuningTask
 from sarknowlip.bench.tasks.search import SearchTask, ranks
 from sarknowlip.bench.tasks.suite import SUITE
 from sarknowlip.bench.tasks.zero_shot import CANNOT_TELL, ZeroShotTask
+from sarknowlip.bench.trainable import Trainable
 from sarknowlip.core.files import read_json
 from sarknowlip.infer.ranking import chance_recall, retrieval_ranks
 
@@ -53,14 +60,139 @@ def told(*truths, groups: str = "own") -> list[Example]:
     ]
 
 
-@pytest.fixture(scope="module", params=TASKS)
+@pytest.fixture(scope="module", params=(*TASKS, "fine-tuning"))
 def task(request):
     return SUITE[request.param]()
 
 
 @pytest.fixture(scope="module")
 def predicted(task):
-    return task.predict(LevelAdapter(), DATA, ASKING)
+    return task.predict(model_for(task), DATA, ASKING)
+
+
+class Slow(nn.Module):
+    """What `LevelAdapter` sees, with a gain that may be trained and noise while it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gain, self.unused = nn.Parameter(torch.ones(4)), nn.Parameter(torch.ones(1))
+        self.noise = nn.Dropout(0.1)
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        return self.noise(rows * self.gain)
+
+
+class Learner(LevelAdapter):
+    """Sees levels, and gives a copy that learns."""
+
+    def __init__(self) -> None:
+        super().__init__(("features", "training"))
+        self.module = Slow().eval()
+        self.given: list[Trainable] = []
+
+    def features(self, tiles):
+        with torch.no_grad():
+            return self.module(torch.from_numpy(super().features(tiles))).numpy()
+
+    def trainable(self) -> Trainable:
+        own = copy.deepcopy(self.module)
+        see = super().features
+        self.given.append(Trainable(own, lambda tiles: torch.from_numpy(see(tiles)), own))
+        return self.given[-1]
+
+
+class TestFineTuning:
+    task = FineTuningTask()
+
+    def test_a_copy_is_trained_and_the_model_stays(self) -> None:
+        model = Learner()
+        told = self.task.predict(model, DATA, ASKING)
+        assert len(model.given) == 4  # three rates, and the one that was chosen
+        assert torch.equal(model.module.gain, torch.ones(4))
+        for one in model.given:
+            assert not torch.equal(one.module.gain, torch.ones(4))
+            assert torch.equal(one.module.unused, torch.ones(1))
+        assert (told == self.task.perfect(DATA)).mean() > 0.9
+
+    def test_the_same_comes_again_and_follows_the_seed(self) -> None:
+        gains = []
+        for seed in (0, 0, 1):
+            model = Learner()
+            self.task.predict(model, DATA, replace(ASKING, seed=seed))
+            gains.append(model.given[-1].module.gain.detach().numpy())
+        np.testing.assert_array_equal(gains[0], gains[1])
+        assert (gains[0] != gains[2]).any()
+
+    def test_the_rate_that_does_best_on_groups_left_out_is_taken(self, monkeypatch) -> None:
+        seen: list[float] = []
+        looked = tuned._Tuning._looked
+        trained = tuned._Tuning.trained
+
+        def noted(self, learn, rate):
+            seen.append(rate)
+            return trained(self, learn, rate)
+
+        def worse(self, model, look):
+            groups = {self.rows.groups[row] for row in look}
+            assert 0 < len(groups) < len(set(self.rows.groups))
+            right, likely = looked(self, model, look)
+            return right - 100 * (len(seen) != 2), likely  # the second rate is best
+
+        monkeypatch.setattr(tuned._Tuning, "trained", noted)
+        monkeypatch.setattr(tuned._Tuning, "_looked", worse)
+        self.task.predict(Learner(), DATA, ASKING)
+        assert seen == [*TuneConfig().rates, TuneConfig().rates[1]]
+
+    def test_nothing_can_be_chosen_from_one_group(self) -> None:
+        train = [replace(one, group="own") for one in DATA.examples("classification", "train")]
+        told_of: list[str] = []
+        asking = replace(ASKING, progress=lambda done, total, item: told_of.append(item))
+        data = Handmade(train, DATA.examples("classification", "test"))
+        told = self.task.predict(Learner(), data, asking)
+        rates = [item for item in told_of if item.startswith("rate")]
+        assert set(rates) == {"rate 0.0001"}
+        assert len(rates) == self.task.spec.tuning.steps(len(train)) == 20
+        assert (told == self.task.perfect(DATA)).mean() > 0.9
+
+    def test_classes_without_training_pictures_are_never_told(self) -> None:
+        train = [one for one in DATA.examples("classification", "train") if one.truth.index != 1]
+        told = self.task.predict(
+            Learner(), Handmade(train, DATA.examples("classification", "test")), ASKING
+        )
+        assert set(np.unique(told)) == {0, 2, 3}
+
+    def test_what_learns_nothing_is_refused_in_one_line(self) -> None:
+        class Broken(Learner):
+            def trainable(self) -> Trainable:
+                made = super().trainable()
+                return replace(made, features=lambda rows: made.features(rows) * float("nan"))
+
+        with pytest.raises(BenchError, match="gave a loss of nan"):
+            self.task.predict(Broken(), DATA, ASKING)
+        with pytest.raises(BenchError, match="level gives no training"):
+            self.task.predict(LevelAdapter(), DATA, ASKING)
+
+    def test_the_head_begins_as_the_linear_probe(self) -> None:
+        examples = DATA.examples("classification", "train")
+        tiles = [one.image() for one in examples]
+        model = Learner()
+        labels = np.array([one.truth.index for one in examples])
+        probe = fit_linear(
+            model.features(tiles), labels, [one.group for one in examples], classes=5
+        )
+        begun = tuned.Tuned(model.trainable(), probe)
+        expected = probe.scores(model.features(tiles))[:, :4]
+        np.testing.assert_allclose(begun.scores(tiles), expected, atol=1e-3)
+        np.testing.assert_array_equal(begun.classes(tiles), probe.classes(model.features(tiles)))
+
+    def test_rates_rise_and_fall(self) -> None:
+        shares = [tuned._share(step, 100) for step in range(100)]
+        assert shares[0] == pytest.approx(0.1)
+        assert shares[9] == shares[10] == 1.0
+        assert all(one > other for one, other in pairwise(shares[10:]))
+        assert 0.0 < shares[-1] < 0.001
+        shown = np.concatenate(list(tuned._batches(10, 4, 6, 0)))
+        np.testing.assert_array_equal(np.bincount(shown), np.full(10, 2))
 
 
 class TestContract:
@@ -82,7 +214,7 @@ class TestContract:
             np.testing.assert_allclose(scores[ones:], 0.0, atol=1e-12)
 
     def test_groups_are_those_of_the_test_part(self, task) -> None:
-        groups = {one.group for one in DATA.examples(task.spec.name, "test")}
+        groups = {one.group for one in DATA.examples(task.spec.asks, "test")}
         assert set(task.measure(DATA, task.perfect(DATA)).groups) == groups
 
     def test_random_answers_score_chance_on_average(self, task) -> None:
@@ -111,7 +243,7 @@ class TestContract:
     def test_batches_and_what_is_kept_change_nothing(self, task, predicted, tmp_path) -> None:
         for size in (1, 1000):
             asking = Asking(batch_size=size, cache=tmp_path)
-            other = task.predict(LevelAdapter(), DATA, asking)
+            other = task.predict(model_for(task), DATA, asking)
             np.testing.assert_array_equal(
                 task.measure(DATA, other).whole(), task.measure(DATA, predicted).whole()
             )
@@ -128,7 +260,7 @@ class TestContract:
                     for one, other in zip(whole, turned, strict=True)
                 ]
 
-        again = task.predict(LevelAdapter(), Shuffled(), ASKING)
+        again = task.predict(model_for(task), Shuffled(), ASKING)
         if task.spec.name != "search":  # captions are its queries
             assert _plain(again) == _plain(predicted)
 
@@ -147,6 +279,10 @@ class TestContract:
         if "texts" in task.spec.needs:
             with pytest.raises(BenchError, match="gives no texts"):
                 task.predict(Bare(("features",)), DATA, ASKING)
+
+
+def model_for(task) -> LevelAdapter:
+    return Learner() if "training" in task.spec.needs else LevelAdapter()
 
 
 def _like(own, other):

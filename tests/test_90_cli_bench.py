@@ -103,7 +103,7 @@ def test_models_by_name() -> None:
 
 def test_which_sets_are_asked_about(data: Path, tmp_path: Path) -> None:
     tasks = chosen_tasks([])
-    assert len(tasks) == len(SUITE)
+    assert {task.spec.name for task in tasks} == set(SUITE) - {"fine-tuning"}
     built_in = wanted_sets([], tasks, None, None)
     assert all(name.startswith("builtin-") for name in built_in)
     assert built_in == wanted_sets([], tasks, data, "mini")
@@ -119,7 +119,19 @@ def test_which_sets_are_asked_about(data: Path, tmp_path: Path) -> None:
 
 def test_every_task_has_a_built_in_set() -> None:
     served = {task for name in request.CARDS for task in DATASETS[name].tasks}
-    assert served == set(SUITE)
+    assert served == {SUITE[name].spec.asks for name in SUITE}
+
+
+def test_without_tasks_named_those_are_asked_that_sets_serve() -> None:
+    tasks = chosen_tasks([], ["sample", "each@polsf"])
+    assert {task.spec.name for task in tasks} == {*DATASETS["sample"].tasks, "polsar"}
+    assert wanted_sets(["sample", "each@polsf"], tasks, None, None) == ["sample", "each@polsf"]
+    assert [task.spec.name for task in chosen_tasks(["fine-tuning"], ["sample"])] == ["fine-tuning"]
+    assert wanted_sets([], chosen_tasks(["fine-tuning"]), None, "mini") == wanted_sets(
+        [], chosen_tasks(["classification"]), None, "mini"
+    )
+    with pytest.raises(ConfigError, match="data set"):
+        chosen_tasks([], ["chess"])
 
 
 def test_built_in_sets_are_made_where_they_are_absent(

@@ -1,6 +1,7 @@
 """One face for every model of the benchmark, ours, a public one or a simple yardstick.
 
 All are used frozen: an adapter gives features, the harness trains the same small heads on them.
+Fine-tuning alone trains an encoder, a copy that the adapter gives.
 What a model cannot do it does not declare, and its cell of the table stays empty.
 
 Legend of array names: N pictures, F width of features, G cells along an edge, D width of the space
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +21,11 @@ from sarknowlip.bench.metrics import BenchError
 from sarknowlip.core.config import Config
 from sarknowlip.sar.tile import TileImage
 
+if TYPE_CHECKING:
+    from sarknowlip.bench.trainable import Trainable
+
 Floats32 = npt.NDArray[np.float32]
-Ability = Literal["features", "patches", "texts", "captions", "answers"]
+Ability = Literal["features", "patches", "texts", "captions", "answers", "training"]
 
 
 class AdapterCard(Config):
@@ -110,6 +114,14 @@ class Adapter(ABC):
             BenchError: It has none.
         """
         raise self._cannot("answers")
+
+    def trainable(self) -> Trainable:
+        """Return a copy of the image encoder that may be trained.
+
+        Raises:
+            BenchError: It has no weights.
+        """
+        raise self._cannot("training")
 
     def _cannot(self, ability: Ability) -> BenchError:
         can = ", ".join(sorted(self.card.abilities))

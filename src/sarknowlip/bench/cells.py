@@ -86,7 +86,7 @@ def cell_path(out: Path, task: str, dataset: str, model: str, seed: int) -> Path
 
 def identity(task: Task, data: DataSet, card: AdapterCard, seed: int) -> str:
     """Return a digest of all that could move the scores of a cell, but for code and hardware."""
-    name = task.spec.name
+    name = task.spec.asks
     told = card.model_dump(mode="json") | {"abilities": sorted(card.abilities)}
     ids = {part: [one.id for one in data.examples(name, part)] for part in get_args(Part)}
     return digest(

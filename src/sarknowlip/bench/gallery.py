@@ -83,7 +83,7 @@ def gallery(task: Task, data: DataSet, predictions: Predictions, folder: Path) -
     scores_N = task.item_scores(data, predictions)
     if scores_N is None:
         return Gallery()
-    examples = data.examples(task.spec.name, "test")
+    examples = data.examples(task.spec.asks, "test")
     best, worst = chosen(scores_N, [example.id for example in examples])
 
     def item(row: int, name: str) -> Item:

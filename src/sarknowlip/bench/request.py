@@ -87,13 +87,24 @@ def chosen_models(told: Sequence[str]) -> dict[str, Chosen]:
     return models
 
 
-def chosen_tasks(names: Sequence[str]) -> list[Task]:
-    """Return tasks by name, all of `SUITE` if none is named.
+def chosen_tasks(names: Sequence[str], sets: Sequence[str] = ()) -> list[Task]:
+    """Return tasks by name; if none is named, all of `SUITE` but those asked by name only.
+
+    Args:
+        names: Those wanted.
+        sets: Names of sets that are asked about, as of `wanted_sets`; if tasks are not named, those
+            that one of these serves.
 
     Raises:
-        ConfigError: There is no such task.
+        ConfigError: There is no such task, or no such set.
     """
-    return [SUITE[name]() for name in names or SUITE]
+    if names:
+        return [SUITE[name]() for name in names]
+    served = {task for name in sets for task in DATASETS[_plain(name)].tasks}
+    kinds = [SUITE[name] for name in SUITE]
+    return [
+        kind() for kind in kinds if not kind.spec.by_name and (not sets or kind.spec.asks in served)
+    ]
 
 
 def is_builtin(name: str) -> bool:
@@ -118,7 +129,7 @@ def wanted_sets(
         BenchError: A task is served by none, a named set serves none, or the folder holds none.
         ConfigError: There is no such set.
     """
-    wanted = {task.spec.name for task in tasks}
+    wanted = {task.spec.asks for task in tasks}
     if not names and size is None and data is not None:
         found = [
             name

@@ -17,7 +17,7 @@ from sarknowlip.bench.audited import LeakError, audited
 from sarknowlip.bench.cells import Cell, fill
 from sarknowlip.bench.dataset import DataSet, Part
 from sarknowlip.bench.metrics import BenchError
-from sarknowlip.bench.task import Asking, Task
+from sarknowlip.bench.task import Asking, Task, TaskSpec
 from sarknowlip.core.errors import SarKnowlipError, StorageError
 from sarknowlip.core.progress import Progress
 
@@ -124,7 +124,7 @@ class _Suite:
         self.asked = [
             (data, own)
             for data in sets
-            if (own := [task for task in tasks if task.spec.name in data.tasks])
+            if (own := [task for task in tasks if task.spec.asks in data.tasks])
         ]
         self.done = 0
         self.total = len(self.asked) + len(models) * len(seeds) * sum(
@@ -157,8 +157,8 @@ class _Suite:
         where = f"audit of {data.card.name}"
         each = len(self.models) * len(self.seeds)
         try:
-            full = [task for task in tasks if self._full(data, task.spec.name, each)]
-            names = [task.spec.name for task in full]
+            full = [task for task in tasks if self._full(data, task.spec, each)]
+            names = list(dict.fromkeys(task.spec.asks for task in full))
             found = audited(data, names, self.out, progress=self._within(where))
         except (StorageError, LeakError):
             raise
@@ -169,18 +169,18 @@ class _Suite:
             self._step(1, where)
         places = []
         for task in full:
-            note = found[task.spec.name].note
+            note = found[task.spec.asks].note
             if note:
                 self.tell(f"{task.spec.name} on {data.card.name}: {note}")
             places.append(_Place(task, data, (note,) if note else ()))
         return places
 
-    def _full(self, data: DataSet, task: str, cells: int) -> bool:
+    def _full(self, data: DataSet, task: TaskSpec, cells: int) -> bool:
         """Tell whether both parts hold examples; a failure where they do not."""
         for part in get_args(Part):
-            if not data.examples(task, part):
-                error = BenchError(f"no example for {task} in {part}", "use another set")
-                self._failed(task, data.card.name, ALL, None, cells=cells, why=error)
+            if not data.examples(task.asks, part):
+                error = BenchError(f"no example for {task.asks} in {part}", "use another set")
+                self._failed(task.name, data.card.name, ALL, None, cells=cells, why=error)
                 return False
         return True
 

@@ -1,4 +1,4 @@
-"""What every task offers: a question to a frozen model, and a score for what came back.
+"""What every task offers: a question to a model, and a score for what came back.
 
 Asking and scoring are apart, so that the contract can score perfect and random predictions without
 any model. Heads learn from the part "train" of a data set only; what they must choose (strength of
@@ -38,6 +38,8 @@ class TaskSpec(Config):
             larger is better.
         errors: Names of further scores of which less is better, 0 for perfect predictions.
         main: Of `metrics`, the one of the leaderboard.
+        examples: Task whose examples of a set it asks about; empty for its own.
+        by_name: Whether it is asked where it is named only, since it takes long.
     """
 
     name: str
@@ -47,6 +49,13 @@ class TaskSpec(Config):
     metrics: tuple[str, ...] = Field(min_length=1)
     errors: tuple[str, ...] = ()
     main: str
+    examples: str = ""
+    by_name: bool = False
+
+    @property
+    def asks(self) -> str:
+        """Name of the task whose examples it asks about."""
+        return self.examples or self.name
 
 
 @dataclass(frozen=True)
@@ -67,7 +76,7 @@ class Asking:
 
 
 class Task(ABC):
-    """A fair question to a frozen model.
+    """A fair question to a model, which stays as it is.
 
     Attributes:
         spec: What is measured.

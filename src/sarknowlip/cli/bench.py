@@ -31,7 +31,9 @@ def run(
     data: Annotated[
         Path | None, typer.Option(help="Folder with data sets; OUT for the built-in ones.")
     ] = None,
-    tasks: Annotated[str | None, typer.Option(help="a,b; all.")] = None,
+    tasks: Annotated[
+        str | None, typer.Option(help="a,b; all that the sets serve, but fine-tuning.")
+    ] = None,
     sets: Annotated[
         str | None, typer.Option(help="a,each@b; the built-in ones, or with --data all there.")
     ] = None,
@@ -49,7 +51,8 @@ def run(
     from sarknowlip.bench.task import Asking
 
     size = _size(suite)
-    asked, whom, draws = chosen_tasks(_names(tasks)), chosen_models(_names(models)), _seeds(seeds)
+    asked = chosen_tasks(_names(tasks), _names(sets))
+    whom, draws = chosen_models(_names(models)), _seeds(seeds)
     wanted = wanted_sets(_names(sets), asked, data, size)
     with bar("built-in sets", quiet=as_json) as progress:
         opened = open_sets(wanted, data or out, size, workers=workers, progress=progress)

@@ -5,6 +5,7 @@ Legend of array names: N pictures, C channels, Y × X pixels, L = G × G cells, 
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from sarknowlip.bench.adapter import Adapter, AdapterCard, Floats32
 from sarknowlip.bench.adapters.colour import colour
 from sarknowlip.bench.adapters.sheet import Given, Normalisation
+from sarknowlip.bench.trainable import Trainable
 from sarknowlip.sar.tile import TileImage
 
 
@@ -64,6 +66,16 @@ class Frozen(Adapter):
         cells_NLF = self._look(tiles).cells_NLF
         side = math.isqrt(cells_NLF.shape[1])
         return array(cells_NLF).reshape(len(cells_NLF), side, side, -1)
+
+    def trainable(self) -> Trainable:
+        """Return the network's copy, with what it makes of whole pictures."""
+        own = copy.copy(self)
+        own.network = copy.deepcopy(self.network)
+        return Trainable(
+            module=own.network,
+            inputs=lambda tiles: own.inputs(tiles).to(own.device),
+            features=lambda pixels_NCYX: own.look(pixels_NCYX).whole_NF.float(),
+        )
 
     def _look(self, tiles: Sequence[TileImage]) -> Look:
         with torch.inference_mode():

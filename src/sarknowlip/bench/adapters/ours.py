@@ -8,6 +8,7 @@ Legend of tensor names: N pictures, L cells, F width, T tokens.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -20,6 +21,7 @@ from sarknowlip.bench.adapters.colour import require_known
 from sarknowlip.bench.adapters.frozen import array
 from sarknowlip.bench.adapters.sheet import Given, Sheet
 from sarknowlip.bench.metrics import BenchError
+from sarknowlip.bench.trainable import Trainable
 from sarknowlip.infer.encoder import ModelEncoder, model_folder
 from sarknowlip.models.config import SarKnowLIPConfig
 from sarknowlip.models.model import SarKnowLIP
@@ -85,6 +87,15 @@ class Ours(Adapter):
         mask_NT = asked["attention_mask"][:, :room].to(self.device)
         mask_NT = mask_NT * (ids_NT != self.model.config.eos_token_id)
         return self._told(self._inputs(tiles), ids_NT, mask_NT)
+
+    def trainable(self) -> Trainable:
+        """Return the model's copy, with the mean of tokens."""
+        model = copy.deepcopy(self.model)
+        return Trainable(
+            module=model,
+            inputs=self._inputs,
+            features=lambda inputs: model.image_tokens(**inputs).float().mean(dim=1),
+        )
 
     def _inputs(self, tiles: Sequence[TileImage]) -> dict[str, Tensor]:
         for tile in tiles:

@@ -51,8 +51,12 @@ def bucket(difference: int) -> int:
 
 
 @lru_cache(maxsize=4)
+@torch.inference_mode(mode=False)
 def buckets_of(side: int) -> Tensor:
-    """Return the bucket of every query and key (L, L), L = 1 + side², class token first."""
+    """Return the bucket of every query and key (L, L), L = 1 + side², class token first.
+
+    It is kept for calls with gradients too, whatever the mode of the first one.
+    """
     one = torch.tensor([[bucket(i - j) + REACH for j in range(side)] for i in range(side)])
     rows = one[:, None, :, None].expand(side, side, side, side)
     columns = one[None, :, None, :].expand(side, side, side, side)

@@ -8,6 +8,7 @@ SUITE = LazyTable(
     "task",
     {
         "classification": "sarknowlip.bench.tasks.classification:ClassificationTask",
+        "fine-tuning": "sarknowlip.bench.tasks.fine_tuning:FineTuningTask",
         "few-shot": "sarknowlip.bench.tasks.few_shot:FewShotTask",
         "zero-shot": "sarknowlip.bench.tasks.zero_shot:ZeroShotTask",
         "counting": "sarknowlip.bench.tasks.counting:CountingTask",

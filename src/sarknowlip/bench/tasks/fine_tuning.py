@@ -1,0 +1,104 @@
+"""Classification by an image encoder that is fine-tuned on the set (`probes.tuned`).
+
+All other tasks ask frozen models; this one asks what a model is worth as a beginning. It trains a
+copy of the encoder, on the examples of `classification`, and takes long: it is asked where it is
+named only.
+
+Legend of array names: N test pictures.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from sarknowlip.bench.adapter import Adapter
+from sarknowlip.bench.dataset import DataSet
+from sarknowlip.bench.embedded import Embedded, source_of
+from sarknowlip.bench.example import Label, Truth
+from sarknowlip.bench.measure import Measure
+from sarknowlip.bench.metrics import Floats
+from sarknowlip.bench.probes.tuned import Rows, TuneConfig, fine_tuned
+from sarknowlip.bench.task import Asking, Task, TaskSpec
+from sarknowlip.bench.tasks.asked import asked, labels_of, spec_beside
+from sarknowlip.bench.tasks.classification import class_scores
+
+Wholes = npt.NDArray[np.int64]
+
+
+class FineTuningSpec(TaskSpec):
+    """What fine-tuning measures.
+
+    Attributes:
+        tuning: How encoders are trained.
+    """
+
+    tuning: TuneConfig
+
+
+class FineTuningTask(Task):
+    """Class of a picture; predictions are classes (N,)."""
+
+    spec: ClassVar[FineTuningSpec] = spec_beside(__file__, FineTuningSpec)
+
+    def predict(self, adapter: Adapter, data: DataSet, asking: Asking) -> Wholes:
+        """Train a copy of the encoder on train and tell the classes of test."""
+        train = asked(data, self.spec.asks, "train", Label)
+        test = asked(data, self.spec.asks, "test", Label)
+        labels = labels_of(data, train)
+        frozen = Embedded(adapter, asking).features(train.examples, source=source_of(data, "train"))
+        rows = Rows(lambda row: train.examples[row].image(), frozen, labels, train.groups)
+        total, done = self.spec.tuning.all_steps(train.groups), 0
+
+        def step(item: str) -> None:
+            nonlocal done
+            done += 1
+            if asking.progress is not None:
+                asking.progress(min(done, total), total, item)
+
+        tuned = fine_tuned(
+            adapter.trainable,
+            rows,
+            classes=len(data.classes),
+            seed=asking.seed,
+            config=self.spec.tuning,
+            step=step,
+        )
+        size = asking.batch_size
+        return np.concatenate(
+            [
+                tuned.classes([one.image() for one in test.examples[start : start + size]])
+                for start in range(0, len(test.examples), size)
+            ]
+        )
+
+    def measure(self, data: DataSet, predictions: Wholes) -> Measure:
+        """Return accuracy and mean F1."""
+        test = asked(data, self.spec.asks, "test", Label)
+        values = class_scores(labels_of(data, test), predictions, len(data.classes))
+        return Measure(self.spec.metrics, test.groups, values)
+
+    def perfect(self, data: DataSet) -> Wholes:
+        """Return the true classes."""
+        return labels_of(data, asked(data, self.spec.asks, "test", Label))
+
+    def random(self, data: DataSet, seed: int) -> Wholes:
+        """Return classes drawn for each picture, all alike."""
+        count = len(asked(data, self.spec.asks, "test", Label).examples)
+        return np.random.Generator(np.random.PCG64(seed)).integers(len(data.classes), size=count)
+
+    def chance(self, data: DataSet) -> Floats:
+        """Return 1 / K for accuracy; mean F1 has no closed form."""
+        return np.array([1.0 / len(data.classes), np.nan])
+
+    def item_scores(self, data: DataSet, predictions: Wholes) -> Floats:
+        """Return 1 where the class is right."""
+        truth_N = labels_of(data, asked(data, self.spec.asks, "test", Label))
+        return np.asarray(predictions == truth_N, dtype=np.float64)
+
+    def told(self, data: DataSet, predictions: Wholes, row: int) -> Truth:
+        """Return the class that was told."""
+        del data
+        return Label(int(predictions[row]))
