@@ -7,8 +7,10 @@ import torch
 from sarknowlip.data.loader import Batch
 from sarknowlip.models.config import ModelSize
 from sarknowlip.models.model import SarKnowLIP
+from sarknowlip.train.objectives import OBJECTIVES
 from sarknowlip.train.objectives.config import ObjectiveConfig
 from sarknowlip.train.objectives.kinds import with_features
+from sarknowlip.train.objectives.objective import Objective
 
 VOCABULARY, PATCHES = 300, 16
 
@@ -35,6 +37,14 @@ def small_size(config: ObjectiveConfig) -> ModelSize:
 def small_model(config: ObjectiveConfig) -> SarKnowLIP:
     """Return a model in training mode, the same each time."""
     return SarKnowLIP.fresh(small_size(config), VOCABULARY, seed=1).train()
+
+
+def small_objective(config: ObjectiveConfig, name: str | None = None) -> Objective:
+    """Return the objective of a configuration or another one's, the same each time."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        made: Objective = OBJECTIVES[name or config.name](config, small_size(config))
+    return made
 
 
 def small_batch(count: int = 8) -> Batch:

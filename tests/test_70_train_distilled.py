@@ -21,19 +21,19 @@ from sarknowlip.train.checkpoint import checkpoints
 from sarknowlip.train.distributed import Ranks
 from sarknowlip.train.loop import train
 from sarknowlip.train.meter import read_log
-from sarknowlip.train.objectives import OBJECTIVES
 from sarknowlip.train.objectives.config import DistilledConfig, ObjectiveConfig
 from sarknowlip.train.objectives.distilled import Distilled
 from sarknowlip.train.objectives.objective import Objective
 from sarknowlip.train.objectives.views import noise, speckled, turned, window
-from small_model import rows_of, small_batch, small_model, small_size
+from sarknowlip.train.task import PairTask
+from small_model import rows_of, small_batch, small_model, small_objective
 
 ALONE = Ranks(0, 1, torch.device("cpu"))
 PLAIN = ObjectiveConfig(name="distilled", distilled=DistilledConfig(outputs=32))
 
 
 def made(config: ObjectiveConfig = PLAIN, steps: int = 10) -> tuple[SarKnowLIP, Objective]:
-    model, objective = small_model(config), OBJECTIVES["distilled"](config, small_size(config))
+    model, objective = small_model(config), small_objective(config, "distilled")
     objective.begin(model, steps)
     return model, objective
 
@@ -141,7 +141,15 @@ def test_the_teacher_is_no_weight() -> None:
     assert not any("teacher" in name for name in names)
     kept = dict(objective.named_buffers())
     assert any("teacher" in name for name in kept)
-    assert all(not value.requires_grad for value in kept.values())
+    follows = {name: value.clone() for name, value in kept.items() if "teacher" in name}
+    optimizer = torch.optim.SGD([*model.parameters(), *objective.parameters()], lr=1.0)
+    heads = [value.clone() for value in term(objective).head.parameters()]
+    optimizer.step()
+    assert any(
+        not torch.equal(*pair)
+        for pair in zip(heads, term(objective).head.parameters(), strict=True)
+    )
+    assert all(torch.equal(kept[name], value) for name, value in follows.items())
     assert {name for name in objective.state_dict() if "teacher.image" in name}
 
 
@@ -224,12 +232,30 @@ def test_a_run(tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path / "corpus", 8)
     run = small_run(objective=ObjectiveConfig(name="distilled"), steps=4, checkpoint_every=2)
     train(run, corpus, tmp_path / "run")
-    last = [line for line in read_log(tmp_path / "run" / "log.jsonl") if "loss" in line][-1]
-    assert 0 < last["teacher_unsure"] <= last["teacher_spread"] + 1e-3 <= math.log(1024) + 1e-3
+    lines = [line for line in read_log(tmp_path / "run" / "log.jsonl") if "loss" in line]
     state = torch.load(checkpoints(tmp_path / "run" / "checkpoints")[-1] / "state.pt")
+    found = next(value for name, value in state["weights"].items() if name.endswith(".found"))
+    told = [lines[-1]["teacher_spread"], lines[-1]["teacher_unsure"]]
+    assert told == pytest.approx(found.tolist(), abs=1e-4)
+    assert len({line["teacher_unsure"] for line in lines}) > 1
     assert any(".teacher.image." in name for name in state["weights"])
     written = load_file(tmp_path / "run" / "model" / "model.safetensors")
     assert not any("teacher" in name or "objective" in name for name in written)
+
+
+def test_the_head_follows_the_seed_of_the_run(tmp_path: Path) -> None:
+    corpus = make_corpus(tmp_path / "corpus", 8)
+    heads = []
+    for name, seed in (("one", 0), ("again", 0), ("other", 1)):
+        run = small_run(objective=ObjectiveConfig(name="distilled"), seed=seed)
+        before = torch.random.get_rng_state()
+        task = PairTask(run, corpus, ALONE)
+        assert torch.equal(torch.random.get_rng_state(), before)
+        weights = dict(task.module.named_parameters())
+        heads.append(next(v for k, v in weights.items() if k.endswith("head.outputs.weight")))
+        del name
+    assert torch.equal(heads[0], heads[1])
+    assert not torch.equal(heads[0], heads[2])
 
 
 def test_sums_are_float32_under_autocast() -> None:

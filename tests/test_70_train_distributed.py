@@ -122,11 +122,13 @@ def test_two_processes_train_as_one(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["ddp", "fsdp2"])
+@pytest.mark.parametrize("name", ["ddp-varied", "fsdp2-varied", "ddp-distilled"])
 def test_two_processes_resume_exactly(
-    corpus: Path, together: dict[str, Path], tmp_path: Path, kind: str
+    corpus: Path, together: dict[str, Path], tmp_path: Path, name: str
 ) -> None:
-    settings = [*VARIED, f"parallel={kind}", "checkpoint_every=3"]
+    kind, _, base = name.partition("-")
+    asked = {"varied": VARIED, "distilled": DISTILLED}[base]
+    settings = [*asked, f"parallel={kind}", "checkpoint_every=3"]
     job = {"out": str(tmp_path / "run"), "settings": settings}
     process = torchrun(corpus, [job | {"die_at": 5}])
     process.communicate(timeout=300)
@@ -135,7 +137,7 @@ def test_two_processes_resume_exactly(
     process = torchrun(corpus, [job])
     errors = process.communicate(timeout=300)[1]
     assert process.returncode == 0, errors
-    whole = together[f"{kind}-varied"]
+    whole = together[name]
     assert curve(tmp_path / "run") == curve(whole)
     mine, theirs = (
         load_file(run / "model" / "model.safetensors") for run in (tmp_path / "run", whole)

@@ -31,7 +31,7 @@ from sarknowlip.train.objectives.config import (
 from sarknowlip.train.objectives.objective import Objective, Parts
 from sarknowlip.train.step import TrainStep
 from sarknowlip.train.wrapped import Wrapped
-from small_model import rows_of, small_batch, small_model, small_size
+from small_model import rows_of, small_batch, small_model, small_objective, small_size
 from two_processes import in_two_processes
 
 POOLED = ObjectiveConfig(matching=MatchingConfig(pool=4))
@@ -53,10 +53,7 @@ def case(request: pytest.FixtureRequest) -> str:
 
 def make(case: str, **changes: object) -> tuple[SarKnowLIP, Objective]:
     config = CONFIGS[case].model_copy(update=changes)
-    model, objective = (
-        small_model(config),
-        OBJECTIVES[case.partition(" ")[0]](config, small_size(config)),
-    )
+    model, objective = small_model(config), small_objective(config, case.partition(" ")[0])
     objective.begin(model, steps=100)
     return model, objective
 
@@ -200,7 +197,7 @@ def test_parts_of_a_batch_add_up(
     batch, found = batches(), []
     for bounds in (cuts, (0, 8)):
         model = small_model(config)
-        objective = OBJECTIVES[name](config, small_size(config))
+        objective = small_objective(config, name)
         objective.begin(model, steps=100)
         joint = objective.draw(batch, chance())
         rows = [slice(*pair) for pair in pairwise(bounds)]

@@ -123,7 +123,9 @@ class PairTask:
         size = config.model
         if reconstructs(config.objective) and size.pixel_features is None:
             size = with_features(size, config.objective)
-        objective: Objective = OBJECTIVES[config.objective.name](config.objective, size)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            objective: Objective = OBJECTIVES[config.objective.name](config.objective, size)
         transfer = None if config.init is None else from_checkpoint(config.init, size)
         self._train, self._val = (
             PairDataset(

@@ -63,6 +63,8 @@ class Head(nn.Module):
 class Distilled(Lasting):
     """Cross-entropy of the student's outputs under the teacher's.
 
+    Its head is drawn from PyTorch's global random state.
+
     Args:
         config: Views, temperatures, momenta.
         width: Width D of tokens.
@@ -80,9 +82,7 @@ class Distilled(Lasting):
         super().__init__()
         self.config, self.side, self.steps = config, side, 1
         self.chances = CHANCES * (GLOBAL_VIEWS + config.local_views)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            self.head = Head(width, config.outputs)
+        self.head = Head(width, config.outputs)
         self.teacher = nn.ModuleDict()
         self.register_buffer("centre_O", torch.zeros(config.outputs))
         # of this step: logits, outputs, entropy and number of the teacher's rows

@@ -12,7 +12,7 @@ Shapes: B batch of this process, L patches.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, distributed, nn
@@ -96,20 +96,21 @@ class Objective(nn.Module):
 
     def begin(self, model: SarKnowLIP, steps: int) -> None:
         """Have terms that last take in the first weights, as `Lasting.begin`."""
-        for term in self._lasting():
+        for term in self._lasting:
             term.begin(model, steps)
 
     def advance(self, model: SarKnowLIP, step: int, ranks: Ranks) -> None:
         """Have terms that last take in that weights have changed, as `Lasting.advance`."""
-        for term in self._lasting():
+        for term in self._lasting:
             term.advance(model, step, ranks)
 
     def readings(self) -> dict[str, float]:
         """Return further values for the log."""
-        return {name: value for term in self._lasting() for name, value in term.readings().items()}
+        return {name: value for term in self._lasting for name, value in term.readings().items()}
 
+    @property
     def _lasting(self) -> list[Lasting]:
-        return [term for term in self.terms.values() if isinstance(term, Lasting)]
+        return cast(list[Lasting], list(self.lasting.values()))
 
     def elements(self, parts: Sequence[Batch]) -> dict[str, Tensor]:
         """Return how many elements terms take means over in each part of a batch, (parts,).
