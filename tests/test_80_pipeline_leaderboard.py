@@ -93,7 +93,8 @@ def test_figures_leave_gaps() -> None:
     assert len(set(colours.values())) == 2
     assert b"<svg" in (radar_chart(("x", "y", "z"), models, colours) or b"")
     assert radar_chart(("x", "y"), {"a": (0.2, None)}, colours) is None
-    assert np.unique(list(model_colours([str(n) for n in range(30)]).values())).size == 10
+    assert np.unique(list(model_colours([str(n) for n in range(30)]).values())).size == 20
+    assert np.unique(list(model_colours([str(n) for n in range(10)]).values())).size == 10
 
 
 def test_bars_stand_without_scores(filled: Path) -> None:

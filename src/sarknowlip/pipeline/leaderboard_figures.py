@@ -18,8 +18,12 @@ LEAST_SPOKES = 3
 
 
 def model_colours(models: Sequence[str]) -> dict[str, str]:
-    """Return a colour for each model, in order; they begin again after ten."""
-    wheel = matplotlib.color_sequences["tab10"]
+    """Return a colour for each model, in order: ten strong ones, of more models 20 in pairs.
+
+    They begin again after that.
+    """
+    strong = matplotlib.color_sequences["tab10"]
+    wheel = strong if len(models) <= len(strong) else matplotlib.color_sequences["tab20"]
     return {
         model: matplotlib.colors.to_hex(wheel[place % len(wheel)])
         for place, model in enumerate(models)
