@@ -9,6 +9,10 @@
 
 Pictures are read once, one at a time. What an audit cannot see: pictures without a map of the same
 ground from another side, cut elsewhere, or of ground without any structure.
+
+From which correlation pictures without a map count as copies goes by the set: unrelated pictures of
+one kind of ground are hardly alike, those of coasts or of chips are. What pictures of different
+groups of the training part reach is taken for what unrelated ones do.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ from shapely.geometry.base import BaseGeometry
 
 from sarknowlip.bench.dataset import DataSet, Part
 from sarknowlip.bench.example import Example
-from sarknowlip.bench.fingerprint import Floats32, alike, fingerprint
+from sarknowlip.bench.fingerprint import CHUNK, Floats32, alike, fingerprint
 from sarknowlip.core.progress import Progress
 from sarknowlip.corpus.record import Split
 from sarknowlip.corpus.split import shared_ground
@@ -31,6 +35,13 @@ from sarknowlip.geo.footprint import extent_footprint
 from sarknowlip.sar.tile import TileImage
 
 Kind = Literal["group", "scene", "ground", "look-alike"]
+
+LEAST = 0.3
+"""Correlation below which no pictures count as copies."""
+ABOVE = 0.05
+"""How far above unrelated pictures of the training part copies must be."""
+ENOUGH = 500
+"""Pairs of unrelated training pictures from which on they say what such pairs reach."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +96,7 @@ class _Side:
     """What is kept of the pictures of a part: everything but the pixels."""
 
     examples: tuple[str, ...]
+    groups: tuple[str, ...]
     scenes: tuple[str, ...]
     grounds: tuple[BaseGeometry | None, ...]
     prints: Floats32
@@ -125,6 +137,7 @@ def audit(data: DataSet, task: str, *, progress: Progress | None = None) -> Audi
 def _read(examples: Sequence[Example], before: int, total: int, progress: Progress | None) -> _Side:
     seen: set[tuple[str, bytes]] = set()
     names: list[str] = []
+    groups: list[str] = []
     scenes: list[str] = []
     grounds: list[BaseGeometry | None] = []
     prints: list[Floats32] = []
@@ -136,12 +149,13 @@ def _read(examples: Sequence[Example], before: int, total: int, progress: Progre
                 continue
             seen.add(key)
             names.append(example.id)
+            groups.append(example.group)
             scenes.append(_scene(tile))
             grounds.append(_ground(tile))
             prints.append(mark[1])
         if progress is not None:
             progress(before + number, total, example.id)
-    return _Side(tuple(names), tuple(scenes), tuple(grounds), np.stack(prints))
+    return _Side(tuple(names), tuple(groups), tuple(scenes), tuple(grounds), np.stack(prints))
 
 
 def _ground(tile: TileImage) -> BaseGeometry | None:
@@ -192,11 +206,32 @@ def _grounds(train: _Side, test: _Side) -> Iterator[Leak]:
         yield Leak("ground", one_name, other_name, share)
 
 
-def _look_alikes(train: _Side, test: _Side, least: float) -> Iterator[Leak]:
+def _look_alikes(train: _Side, test: _Side, most: float) -> Iterator[Leak]:
     found: dict[tuple[str, str], float] = defaultdict(float)
+    least = _least(train, most)
     for rows, columns, much in alike(train.prints, test.prints, least):
         for i, j, how in zip(rows.tolist(), columns.tolist(), much.tolist(), strict=True):
-            pair = train.examples[i], test.examples[j]
-            found[pair] = max(found[pair], how)
+            mapped = train.grounds[i] is not None and test.grounds[j] is not None
+            if how >= (most if mapped else least):
+                pair = train.examples[i], test.examples[j]
+                found[pair] = max(found[pair], how)
     for (one, other), how in found.items():
         yield Leak("look-alike", one, other, how)
+
+
+def _least(train: _Side, most: float) -> float:
+    """Return the correlation from which pictures without a map count as copies, at most `most`.
+
+    At most `CHUNK` training pictures are compared, taken evenly.
+    """
+    shows = np.flatnonzero(train.prints.any(axis=1))
+    some = shows[np.unique(np.linspace(0, len(shows) - 1, min(len(shows), CHUNK)).astype(np.int64))]
+    own = np.unique([train.groups[i] for i in some], return_inverse=True)[1]
+    together = np.bincount(own)
+    if len(some) ** 2 - int((together**2).sum()) < 2 * ENOUGH:
+        return most
+    greatest = LEAST - ABOVE
+    for rows, columns, much in alike(train.prints[some], train.prints[some], greatest):
+        apart = own[rows] != own[columns]
+        greatest = max(greatest, float(much[apart].max(initial=0.0)))
+    return min(most, greatest + ABOVE)
