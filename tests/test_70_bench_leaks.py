@@ -14,6 +14,7 @@ from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 from scipy.ndimage import gaussian_filter
 
+from sarknowlip.bench import leaks
 from sarknowlip.bench.dataset import DataSet, Part
 from sarknowlip.bench.example import Example, Label
 from sarknowlip.bench.fingerprint import (
@@ -24,6 +25,7 @@ from sarknowlip.bench.fingerprint import (
     turned_fingerprints,
 )
 from sarknowlip.bench.leaks import Audit, audit
+from sarknowlip.geo.footprint import extent_footprint
 from sarknowlip.sar.chip import chip
 from sarknowlip.sar.product import Acquisition, Radiometry
 from sarknowlip.sar.tile import TileImage
@@ -172,11 +174,11 @@ def test_neighbours_that_only_touch_share_no_ground(shift: tuple[int, int]) -> N
 def test_ground_is_shared_across_projections() -> None:
     near = mapped("a", 0, 0, 1)
     x, y = Transformer.from_crs(32631, 32632, always_xy=True).transform(500_000.0, 5_000_000.0)
-    for away, leaks in ((0.0, {"ground": 1}), (20_000.0, {})):
+    for away, expected in ((0.0, {"ground": 1}), (20_000.0, {})):
         corner = Affine(10.0, 0.0, x + away, 0.0, -10.0, y)
         geobox = GeoBox((EDGE, EDGE), corner, "EPSG:32632")
         other = replace(picture("b", seen(2, 0)), geobox=geobox)
-        assert audited([near], [other]).counts == leaks
+        assert audited([near], [other]).counts == expected
 
 
 def test_groups_and_scenes_in_both_parts_are_found() -> None:
@@ -274,3 +276,56 @@ def test_radiometry_is_of_no_account() -> None:
     tile = picture("p", seen(3, 0))
     other = replace(tile, radiometry=Radiometry(quantity="sigma0", calibrated=True))
     assert fingerprint(tile) @ fingerprint(other) == pytest.approx(1.0)
+
+
+def side(prints: npt.NDArray[np.float32], groups: Sequence[str], ground: Any = None) -> Any:
+    """Return what an audit keeps of pictures with given fingerprints."""
+    names = tuple(f"{groups[0]}-{n}" for n in range(len(prints)))
+    scenes, grounds = ("",) * len(prints), (ground,) * len(prints)
+    return leaks._Side(names, tuple(groups), scenes, grounds, prints)
+
+
+def unrelated(count: int) -> npt.NDArray[np.float32]:
+    """Return fingerprints of ground that has nothing in common."""
+    return np.stack([fingerprint(tile(n, seen(1000 + n, n))) for n in range(count)])
+
+
+def tile(number: int, db: npt.NDArray[np.float32]) -> TileImage:
+    return chip(f"t{number}", db, polarizations=("VV",), gsd_m=10.0)
+
+
+def test_unrelated_training_pictures_say_what_counts_as_a_copy() -> None:
+    prints = unrelated(40)
+    apart = [f"g{n}" for n in range(40)]
+    reached = max(
+        float(much[rows != columns].max(initial=0.0))
+        for rows, columns, much in alike(prints, prints, 0.0)
+    )
+    assert 0.2 < reached < 0.33
+    least = leaks._least(side(prints, apart), ALIKE)
+    assert least == pytest.approx(max(reached, 0.25) + 0.05)
+    copied = np.concatenate([prints, prints[:1]])
+    assert leaks._least(side(copied, [*apart, "g0"]), ALIKE) == least, "of one group"
+    assert leaks._least(side(copied, [*apart, "g40"]), ALIKE) == ALIKE, "alike though apart"
+    assert leaks._least(side(prints[:30], apart[:30]), ALIKE) == ALIKE, "435 pairs are too few"
+    assert leaks._least(side(prints, ["g"] * 40), ALIKE) == ALIKE, "none is of another group"
+    assert leaks._least(side(np.zeros_like(prints), apart), ALIKE) == ALIKE, "nothing is shown"
+
+
+def test_where_maps_tell_pictures_must_be_more_alike() -> None:
+    """A fingerprint halfway between the two limits is a copy's where no map tells."""
+    prints = unrelated(40)
+    groups = [f"g{n}" for n in range(40)]
+    least = leaks._least(side(prints, groups), ALIKE)
+    much = (least + ALIKE) / 2
+    other = unrelated(41)[40]
+    across = other - (other @ prints[0]) * prints[0]
+    near = much * prints[0] + np.sqrt(1 - much**2) * across / np.linalg.norm(across)
+    asked = near[None].astype(np.float32)
+    here = extent_footprint(GeoBox((64, 64), Affine.scale(10, -10), "EPSG:32635"))
+    for ground, found in ((None, 1), (here, 0)):
+        told = list(
+            leaks._look_alikes(side(prints, groups, ground), side(asked, ["asked"], ground), ALIKE)
+        )
+        assert [leak.train for leak in told] == ["g0-0"] * found
+    assert not list(leaks._look_alikes(side(prints[:9], groups[:9]), side(asked, ["a"]), ALIKE))
