@@ -15,6 +15,8 @@ Models of a seed begin alike and see the same tiles in the same order. An arm th
 very texts of an arm before it in the list, word for word and weight for weight, is not trained
 again: its row "same as" names that arm, whose scores are its own. Columns and collected rows are
 those of `measure_scio.py`.
+
+`--beside TABLE` compares with clean and corrupted models of an earlier measurement, mean by mean.
 """
 
 from __future__ import annotations
@@ -177,8 +179,27 @@ def collected(folder: Path, budget: Budget) -> Iterator[Row]:
         yield [*key, *spread(list(found.values())), len(found)]
     scores = {key: found for key, found in own.items() if key[3] != "seconds"}
     for arm in BEGUN:
-        for same, length in zip(budget.same, budget.lengths("clean"), strict=True):
-            yield from recoveries(arm, f"same {same}", (budget.steps, length), scores)
+        for kind, length in zip(budget.same, budget.lengths("clean"), strict=True):
+            yield from recoveries(arm, f"same {kind}", (budget.steps, length), scores)
+
+
+def beside(path: Path, folder: Path, budget: Budget) -> Iterator[Row]:
+    """Yield what loops won back of the gap between means of another measurement.
+
+    Args:
+        path: Table of `--collect` that holds the clean and the corrupted models.
+        folder: Of this measurement.
+        budget: Steps of a last model, and of the others.
+    """
+    with path.open(newline="") as file:
+        known = {tuple(row[name] for name in COLLECTED[:6]): row for row in csv.DictReader(file)}
+    for arm, _, steps, *of, mean, _, seeds in collected(folder, budget):
+        others = [known.get((one, "", str(budget.more), *of)) for one in ("corrupted", "clean")]
+        if arm in BEGUN and str(steps) == str(budget.steps) and of[0] != "seconds" and all(others):
+            low, high = (float(row["mean"]) for row in others if row is not None)
+            ratio = f"{(float(mean) - low) / (high - low):.3f}" if high != low else ""
+            about = [arm, "same compute, means", budget.more]
+            yield [*about, "recovery", f"{of[0]} {of[1]}".strip(), of[2], ratio, "", seeds]
 
 
 def main() -> None:
@@ -195,6 +216,9 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--collect", action="store_true", help="print what is done so far")
+    parser.add_argument(
+        "--beside", type=Path, help="table with clean and corrupted models, for those not trained"
+    )
     asked = parser.parse_args()
     folder = asked.out / "scio" / asked.name
     found = read_json(folder / "setting.json", "measure first, or give its --name")["setting"]
@@ -204,6 +228,8 @@ def main() -> None:
         table = csv.writer(sys.stdout, lineterminator="\n")
         table.writerow(COLLECTED)
         table.writerows(collected(folder, budget))
+        if asked.beside is not None:
+            table.writerows(beside(asked.beside, folder, budget))
         return
     jobs = jobs_of(folder, asked, budget)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
@@ -61,9 +61,7 @@ class ScioConfig(Config):
             is the version that the loop starts from, null for the newest. `start` and `data.fold`
             are the loop's own to set; `init` counts for the first round and the end.
         later_steps: Steps of a fold in each later round, where it goes on from its weights.
-        final_steps: Steps of the model at the end; null: as `train`.
-        final_start: Whether that model begins with random weights, or goes on from those of the
-            last round's first fold, with its tokenizer and processor; its steps are then not lost.
+        final_steps: Steps of the model at the end, from random weights; null: as `train`.
         folds: Parts of the training split; a text is scored by the model that saw the other parts.
         rounds: Most rounds.
         minutes: No further round starts after this time, minutes, of all processes that worked on
@@ -83,7 +81,6 @@ class ScioConfig(Config):
     train: TrainConfig
     later_steps: Count
     final_steps: Count | None = None
-    final_start: Literal["random", "fold"] = "random"
     folds: Annotated[int, Field(ge=2)] = 3
     rounds: Count = 3
     minutes: Annotated[float, Field(gt=0.0)] | None = None

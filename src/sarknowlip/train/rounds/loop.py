@@ -33,7 +33,6 @@ from sarknowlip.core.errors import ConfigError
 from sarknowlip.core.files import exclusive, read_json, remove_partials, write_json
 from sarknowlip.core.progress import Progress
 from sarknowlip.corpus.catalog import Catalog
-from sarknowlip.train.config import TrainConfig
 from sarknowlip.train.folder import MODEL, refuse_other_content
 from sarknowlip.train.loop import train
 from sarknowlip.train.rounds.begun import begun
@@ -392,7 +391,7 @@ class _Loop:
         last = done[-1]
         ended = last.best
         run = self.out / FINAL
-        config = last_training(self.config, self.out, last)
+        config = self.config.at_the_end(ended)
         train(config, self.data, run, resume=True, progress=self._within(run), tell=self.tell)
         changed: Counter[str] = Counter()
         for one in done:
@@ -419,23 +418,6 @@ class _Loop:
         if progress is None:
             return None
         return lambda done, total, what: progress(done, total, f"{name} {what}")
-
-
-def last_training(config: ScioConfig, out: Path, last: Round) -> TrainConfig:
-    """Return the training of the model at the end.
-
-    Args:
-        config: Of the loop.
-        out: Its folder.
-        last: Its last round.
-
-    Raises:
-        SarKnowlipError: It shall go on from a fold's model, which is not there.
-    """
-    training = config.at_the_end(last.best)
-    if config.final_start == "random":
-        return training
-    return going_on(training, round_folder(out, last.number) / "fold-0" / MODEL)
 
 
 def _gain(done: Sequence[Round], now: Validation | None) -> float | None:
