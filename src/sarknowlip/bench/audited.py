@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from sarknowlip.bench.crossed import folds_of
 from sarknowlip.bench.dataset import DataSet, Part
 from sarknowlip.bench.fingerprint import OCTAVES
-from sarknowlip.bench.leaks import Audit, audit
+from sarknowlip.bench.leaks import ABOVE, ENOUGH, LEAST, Audit, audit
 from sarknowlip.bench.metrics import BenchError
 from sarknowlip.core.config import Config
 from sarknowlip.core.files import read_json, write_json
@@ -171,5 +171,5 @@ def _made_of(data: DataSet, task: str) -> str:
     parts: dict[str, Any] = {
         part: [[one.id, one.group] for one in data.examples(task, part)] for part in get_args(Part)
     }
-    how = {"octaves": OCTAVES, "least": data.alike}
+    how = {"octaves": OCTAVES, "least": data.alike, "by_set": (LEAST, ABOVE, ENOUGH)}
     return digest({"set": data.card.model_dump(mode="json"), **how, **parts})
