@@ -17,9 +17,9 @@ train part; the test part is the next city, clean, and copies of train tiles:
 FOLDER holds co-registered images of one place at several dates (GeoTIFF, intensity); all pairs of
 dates are the last row, with what changed in the weeks between. "structured" counts copies whose 8
 by 8 blocks scatter by at least 1.5 dB. Cities of `DEVELOPMENT` and the series were looked at when
-octaves were chosen, the others not; all were when the threshold was set by set. "others" are pairs of train and test
-pictures that are no copies, "false" those of them that the audit names (a moved copy lies on the
-next train tile too: that is no false name).
+octaves were chosen, the others not; all were when the threshold was. "others" are pairs of train
+and test pictures that are no copies, "false" those of them that the audit names (a moved copy lies
+on the next train tile too: that is no false name).
 """
 
 from __future__ import annotations
