@@ -359,6 +359,10 @@ def test_models_that_were_not_asked_say_nothing() -> None:
     probability = Fusion.unsupervised(table).probability(table)
     assert ((probability > 0.5) == bad)[~silent].all()
     assert ((probability > 0.5) == bad)[silent].mean() > 0.98
+    spoken = table.filter(pa.array(~silent))
+    alone = Fusion.unsupervised(spoken)
+    assert alone.use == ("evidence",), "no text was left for the models"
+    assert ((alone.probability(spoken) > 0.5) == bad[~silent]).all()
     labels = trusted(bad, 200)
     fitted = Fusion.fit(table, labels).probability(table)
     assert roc_auc_score(bad[silent], fitted[silent]) > 0.98

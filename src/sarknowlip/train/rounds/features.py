@@ -94,9 +94,16 @@ class Features(Config):
 
     @classmethod
     def of_models(cls, table: pa.Table, use: Sequence[str] | None = None) -> Features:
-        """Return the features that models computed, as `of`; none if no such signal is used."""
-        given = [name.partition(".")[0] for name in _columns(table, use)] if use is None else use
-        models = [name for name in dict.fromkeys(given) if name not in SAME_FOR_ALL]
+        """Return the features that models computed, as `of`.
+
+        None if no such signal is used, or none tells any two texts apart.
+        """
+        told = {
+            name.partition(".")[0]: None
+            for name in _columns(table, use)
+            if np.unique(_known(table[name].to_numpy().astype(np.float64))).size > 1
+        }
+        models = [name for name in told if name not in SAME_FOR_ALL]
         return cls.of(table, models) if models else cls(columns=(), scales={}, marked=(), levels=())
 
     def scaled(self, table: pa.Table) -> Scores:
