@@ -101,8 +101,9 @@ class Budget:
     @classmethod
     def of(cls, asked: argparse.Namespace, setting: Setting) -> Budget:
         """Return what was asked for."""
+        same = [one for one in SAMES if one in asked.same]
         folds = setting.all_steps - setting.final
-        return cls(asked.steps, asked.steps + folds + asked.scoring, asked.same)
+        return cls(asked.steps, asked.steps + folds + asked.scoring, same)
 
     def lengths(self, arm: str) -> list[int]:
         """Return for how many steps models of an arm are trained."""
@@ -193,13 +194,16 @@ def beside(path: Path, folder: Path, budget: Budget) -> Iterator[Row]:
     """
     with path.open(newline="") as file:
         known = {tuple(row[name] for name in COLLECTED[:6]): row for row in csv.DictReader(file)}
-    for arm, _, steps, *of, mean, _, seeds in collected(folder, budget):
-        others = [known.get((one, "", str(budget.more), *of)) for one in ("corrupted", "clean")]
-        if arm in BEGUN and str(steps) == str(budget.steps) and of[0] != "seconds" and all(others):
-            low, high = (float(row["mean"]) for row in others if row is not None)
-            ratio = f"{(float(mean) - low) / (high - low):.3f}" if high != low else ""
-            about = [arm, "same compute, means", budget.more]
-            yield [*about, "recovery", f"{of[0]} {of[1]}".strip(), of[2], ratio, "", seeds]
+    lengths = zip(budget.same, budget.lengths("clean"), strict=True)
+    for kind, length in lengths:
+        for arm, _, steps, *of, mean, _, seeds in collected(folder, budget):
+            others = [known.get((one, "", str(length), *of)) for one in ("corrupted", "clean")]
+            mine = arm in BEGUN and str(steps) == str(budget.steps) and of[0] != "seconds"
+            if mine and all(others):
+                low, high = (float(row["mean"]) for row in others if row is not None)
+                ratio = f"{(float(mean) - low) / (high - low):.3f}" if high != low else ""
+                about = [arm, f"same {kind}, means", length]
+                yield [*about, "recovery", f"{of[0]} {of[1]}".strip(), of[2], ratio, "", seeds]
 
 
 def main() -> None:

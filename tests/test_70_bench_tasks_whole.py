@@ -172,6 +172,37 @@ class TestFineTuning:
         with pytest.raises(BenchError, match="level gives no training"):
             self.task.predict(LevelAdapter(), DATA, ASKING)
 
+    def test_a_rate_that_diverges_is_not_taken(self) -> None:
+        class Sensitive(Learner):
+            def trainable(self) -> Trainable:
+                made, number = super().trainable(), len(self.given)
+                times = float("nan") if number == 3 else 1.0  # the third rate
+                return replace(made, features=lambda rows: made.features(rows) * times)
+
+        model = Sensitive()
+        told = self.task.predict(model, DATA, ASKING)
+        assert len(model.given) == 4
+        assert (told == self.task.perfect(DATA)).mean() > 0.9
+
+    def test_nothing_can_be_chosen_by_classes_that_only_one_group_has(self) -> None:
+        train = [
+            replace(one, group=f"class-{one.truth.index}")
+            for one in DATA.examples("classification", "train")
+        ]
+        model = Learner()
+        test = DATA.examples("classification", "test")
+        told = self.task.predict(model, Handmade(train, test), ASKING)
+        assert len(model.given) == 1
+        assert (told == self.task.perfect(DATA)).mean() > 0.9
+
+    def test_too_little_memory_is_told_in_one_line(self, monkeypatch) -> None:
+        def full(*_args, **_more):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+        monkeypatch.setattr(tuned._Tuning, "trained", full)
+        with pytest.raises(BenchError, match="does not fit into the device's memory"):
+            self.task.predict(Learner(), DATA, ASKING)
+
     def test_the_head_begins_as_the_linear_probe(self) -> None:
         examples = DATA.examples("classification", "train")
         tiles = [one.image() for one in examples]

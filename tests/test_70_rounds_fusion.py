@@ -369,6 +369,16 @@ def test_models_that_were_not_asked_say_nothing() -> None:
     assert roc_auc_score(bad[~silent], fitted[~silent]) > 0.999
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 19])
+def test_of_few_texts_nothing_stands_apart(count: int) -> None:
+    rng = np.random.default_rng(count)
+    for _ in range(5):
+        assert (views.apart(rng.normal(size=count))(np.array([-9.0, 9.0])) < 0.001).all()
+    assert (
+        views.apart(np.repeat([0.0, 9.0], 10) + 0.1 * rng.normal(size=20))(np.array([9.0])) > 0.5
+    ).all()
+
+
 def test_few_contradicted_texts_are_believed_to_be_bad() -> None:
     bad = np.arange(3000) % 300 == 7
     called = Fusion.unsupervised(table := two_views(bad, 1.0 - bad, 0.0)).probability(table) > 0.5

@@ -7,7 +7,8 @@ first tenth of the steps and then falls as a cosine to 0. Gradients are clipped 
 Pictures are shown as they are: mirrored or turned they would be seen from another side.
 
 The rate is chosen within the training rows: a fifth of the groups is left out, and the rate with
-most of their rows right is taken, of several the one with the least loss. Then all rows are learned
+most of their rows right is taken, of several the one with the least loss; one at which the loss is
+no number is not taken. Then all rows are learned
 from. What is drawn follows the seed; on a CPU with one thread the same arguments give the same
 weights.
 
@@ -39,12 +40,17 @@ Wholes = npt.NDArray[np.int64]
 Step = Callable[[str], None]
 
 
+class DivergedError(BenchError):
+    """A loss is no number."""
+
+
 class TuneConfig(Config):
     """How an encoder is fine-tuned; the same for every model.
 
     Attributes:
         rates: Candidates of the highest learning rate; one alone is taken without choice.
-        alone: Rate where training rows are of one group, so that nothing can be chosen.
+        alone: Rate where nothing can be chosen: training rows are of one group, or those left out
+            are of classes that no other has.
         epochs: Times that each row is shown.
         most_steps: Of one training; many rows are shown less often.
         batch: Rows of a step.
@@ -143,7 +149,7 @@ def fine_tuned(
         step: Told after every step.
 
     Raises:
-        BenchError: A loss is no number.
+        DivergedError: The loss of the last training is no number.
         SarKnowlipError: A picture cannot be read.
     """
     tuning = _Tuning(make, rows, classes, seed, config or TuneConfig(), step or _silent)
@@ -170,19 +176,27 @@ class _Tuning:
         if split is None:
             return self.config.alone
         learn, look = split
-        found = [self._looked(self.trained(learn, rate), look) for rate in rates]
+        look = look[np.isin(self.rows.labels[look], self.rows.labels[learn])]
+        if not len(look):
+            return self.config.alone
+        found = [self._tried(learn, look, rate) for rate in rates]
         return rates[max(range(len(rates)), key=found.__getitem__)]
 
-    def _looked(self, tuned: Tuned, look: Wholes) -> tuple[int, float]:
-        """Return how many rows are right, and the log-likelihood of those of classes learned."""
-        right, likely = 0, 0.0
-        own = look[np.isin(self.rows.labels[look], tuned.present)]
-        for some in np.split(own, range(self.config.batch, len(own), self.config.batch)):
-            if len(some):
-                scores = torch.from_numpy(tuned.scores([self.rows.read(int(row)) for row in some]))
-                true = torch.from_numpy(np.searchsorted(tuned.present, self.rows.labels[some]))
-                right += int((scores.argmax(dim=1) == true).sum())
-                likely -= float(functional.cross_entropy(scores, true, reduction="sum"))
+    def _tried(self, learn: Wholes, look: Wholes, rate: float) -> tuple[float, float]:
+        """Return `_looked` after training; less than any of what does not train."""
+        try:
+            return self._looked(self.trained(learn, rate), look)
+        except DivergedError:
+            return -np.inf, -np.inf
+
+    def _looked(self, tuned: Tuned, look: Wholes) -> tuple[float, float]:
+        """Return how many rows, of classes learned, are right, and their log-likelihood."""
+        right, likely = 0.0, 0.0
+        for some in np.split(look, range(self.config.batch, len(look), self.config.batch)):
+            scores = torch.from_numpy(tuned.scores([self.rows.read(int(row)) for row in some]))
+            true = torch.from_numpy(np.searchsorted(tuned.present, self.rows.labels[some]))
+            right += int((scores.argmax(dim=1) == true).sum())
+            likely -= float(functional.cross_entropy(scores, true, reduction="sum"))
         return right, likely
 
     def trained(self, learn: Wholes, rate: float) -> Tuned:
@@ -195,15 +209,15 @@ class _Tuning:
         weights = list(tuned.both.requires_grad_(True).train().parameters())
         steps = config.steps(len(learn))
         optimizer = torch.optim.AdamW(weights, lr=rate, weight_decay=config.decay)
-        slope = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda done: _share(done, steps))
         with torch.random.fork_rng(devices=[tuned.device] if tuned.device.type == "cuda" else []):
             torch.manual_seed(self.seed)
-            for places in _batches(len(learn), config.batch, steps, self.seed):
+            for done, places in enumerate(_batches(len(learn), config.batch, steps, self.seed)):
+                optimizer.param_groups[0]["lr"] = rate * _share(done, steps)
                 logits = tuned.logits([rows.read(int(learn[place])) for place in places])
                 true = own_N[torch.from_numpy(places)].to(tuned.device)
                 loss = functional.cross_entropy(logits, true)
                 if not torch.isfinite(loss):
-                    raise BenchError(
+                    raise DivergedError(
                         f"fine-tuning at rate {rate:g} gave a loss of {loss.item()}",
                         "leave the task out for this model",
                     )
@@ -211,7 +225,6 @@ class _Tuning:
                 torch.autograd.backward(loss)
                 nn.utils.clip_grad_norm_(weights, 1.0)
                 optimizer.step()
-                slope.step()
                 self.step(f"rate {rate:g}")
         tuned.both.eval()
         return tuned

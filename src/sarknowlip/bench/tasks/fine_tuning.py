@@ -13,13 +13,14 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from sarknowlip.bench.adapter import Adapter
 from sarknowlip.bench.dataset import DataSet
 from sarknowlip.bench.embedded import Embedded, source_of
 from sarknowlip.bench.example import Label, Truth
 from sarknowlip.bench.measure import Measure
-from sarknowlip.bench.metrics import Floats
+from sarknowlip.bench.metrics import BenchError, Floats
 from sarknowlip.bench.probes.tuned import Rows, TuneConfig, fine_tuned
 from sarknowlip.bench.task import Asking, Task, TaskSpec
 from sarknowlip.bench.tasks.asked import asked, labels_of, spec_beside
@@ -58,14 +59,21 @@ class FineTuningTask(Task):
             if asking.progress is not None:
                 asking.progress(min(done, total), total, item)
 
-        tuned = fine_tuned(
-            adapter.trainable,
-            rows,
-            classes=len(data.classes),
-            seed=asking.seed,
-            config=self.spec.tuning,
-            step=step,
-        )
+        try:
+            tuned = fine_tuned(
+                adapter.trainable,
+                rows,
+                classes=len(data.classes),
+                seed=asking.seed,
+                config=self.spec.tuning,
+                step=step,
+            )
+        except torch.OutOfMemoryError as error:
+            raise BenchError(
+                f"fine-tuning {adapter.name} with {self.spec.tuning.batch} pictures a step does "
+                "not fit into the device's memory",
+                "take a device with more memory, or leave the task out for this model",
+            ) from error
         size = asking.batch_size
         return np.concatenate(
             [

@@ -33,9 +33,9 @@ from sarknowlip.train.rounds.regenerate import CAPTIONS, Regenerator
 from sarknowlip.train.rounds.scores import ScoreCache
 from sarknowlip.train.rounds.signals import SIGNALS
 from sarknowlip.train.rounds.signals.signal import Signal, SignalConfig, View
+from sarknowlip.train.rounds.views import EVIDENCE
 
 TOKENS, SCORES = "tokens", "scores"
-EVIDENCE = SUPPORT.partition(".")[0]
 VERSION = 1
 """Of what signals compute; a change makes all scores anew."""
 _FIELDS = {"text_id": "id", "tile_id": "tile_id", "level": "level", "dimension": "dimension"}

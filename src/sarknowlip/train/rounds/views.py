@@ -45,6 +45,8 @@ LEAST = 0.01
 """Share of bad texts that is assumed at least, so that a few contradicted ones are believed."""
 FEW = 20.0
 """Texts as many as which draw the mean of a class to that of all: a small class hardly has one."""
+ENOUGH = 20
+"""Texts below which nothing can be said to stand apart."""
 STEPS = 1000
 """Most steps of expectation maximisation."""
 SETTLED = 1e-6
@@ -142,9 +144,7 @@ class Classes(NamedTuple):
         )
 
 
-def joined(
-    average_N: Floats, support_N: Floats, asked_N: Bools | None = None
-) -> tuple[Platt, Views]:
+def joined(average_N: Floats, support_N: Floats, asked_N: Bools) -> tuple[Platt, Views]:
     """Return P(bad) of texts of which evidence says nothing, and of the others.
 
     The former is `apart` of the average of all texts that models were asked of; where that calls
@@ -155,12 +155,11 @@ def joined(
         average_N: What the models say, larger for worse.
         support_N: What evidence says, 1 supported … 0 contradicted, NaN where it is silent; of some
             texts it must speak.
-        asked_N: Whether models were asked of a text; None for all. Of others the average is 0.
+        asked_N: Whether models were asked of a text; of others the average is 0.
     """
     spoken_N = np.isfinite(support_N)
     classes = fitted(average_N[spoken_N], support_N[spoken_N] < 0.5)
-    known_N = average_N if asked_N is None else average_N[asked_N]
-    silent = NOTHING if classes.share > 0.5 else apart(known_N)
+    silent = NOTHING if classes.share > 0.5 else apart(average_N[asked_N])
     return ORDERED if silent == NOTHING else silent, classes.views()
 
 
@@ -212,14 +211,14 @@ def average(features: Features) -> Linear:
 def apart(decision_N: Floats) -> Platt:
     """Return the share of the worse of two normal distributions of one spread: a sigmoid.
 
-    Nothing is called bad if values do not differ, if one distribution explains them as well
-    (Bayesian information criterion), if the two have but one mode together, as a skewed
-    distribution has, or if the worse one is the larger.
+    Nothing is called bad of fewer than 20 texts, if values do not differ, if one distribution
+    explains them as well (Bayesian information criterion), if the two have but one mode together,
+    as a skewed distribution has, or if the worse one is the larger.
 
     Args:
         decision_N: Larger for worse.
     """
-    if len(decision_N) < 2 or np.ptp(decision_N) == 0.0:
+    if len(decision_N) < ENOUGH or np.ptp(decision_N) == 0.0:
         return NOTHING
     values_N1 = decision_N[:, None]
     one, two = (
