@@ -35,8 +35,7 @@ FARTHEST = 4.0
 """Robust standard deviations from the median (interquartile range / 1.35) that a block may lie."""
 ALIKE, ALIKE_STRICT = 0.4, 0.5
 """Correlation from which pictures count as copies. The strict one is for chips of single targets,
-which are alike by pose, and for sets whose maps tell copies anyway; see docs/builtin.md for what
-copies and others reach."""
+which are alike by pose; see docs/builtin.md for what copies and others reach."""
 CHUNK = 2048
 """Pictures of either side that are compared at a time: 16 MiB of similarities."""
 
