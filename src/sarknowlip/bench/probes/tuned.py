@@ -8,9 +8,8 @@ Pictures are shown as they are: mirrored or turned they would be seen from anoth
 
 The rate is chosen within the training rows: a fifth of the groups is left out, and the rate with
 most of their rows right is taken, of several the one with the least loss; one at which the loss is
-no number is not taken. Then all rows are learned
-from. What is drawn follows the seed; on a CPU with one thread the same arguments give the same
-weights.
+no number is not taken. Then all rows are learned from. What is drawn follows the seed; on a CPU
+with one thread the same arguments give the same weights.
 
 Legend of array names: N rows, F width of features, K classes.
 """

@@ -17,12 +17,11 @@ import numpy.typing as npt
 from sarknowlip.bench.adapter import Adapter
 from sarknowlip.bench.dataset import DataSet
 from sarknowlip.bench.embedded import Embedded, source_of
-from sarknowlip.bench.example import Label, Truth
-from sarknowlip.bench.measure import Measure
-from sarknowlip.bench.metrics import BenchError, Floats
-from sarknowlip.bench.task import Asking, Task, TaskSpec
-from sarknowlip.bench.tasks.asked import asked, labels_of, spec_beside
-from sarknowlip.bench.tasks.classification import class_scores
+from sarknowlip.bench.example import Label
+from sarknowlip.bench.metrics import BenchError
+from sarknowlip.bench.task import Asking, TaskSpec
+from sarknowlip.bench.tasks.asked import asked, spec_beside
+from sarknowlip.bench.tasks.one_class import OneClassTask
 from sarknowlip.infer.ranking import TIE
 
 Wholes = npt.NDArray[np.int64]
@@ -30,7 +29,7 @@ Wholes = npt.NDArray[np.int64]
 CANNOT_TELL = -1
 
 
-class ZeroShotTask(Task):
+class ZeroShotTask(OneClassTask):
     """Predictions are classes (N,), or `CANNOT_TELL`."""
 
     spec: ClassVar[TaskSpec] = spec_beside(__file__, TaskSpec)
@@ -63,32 +62,3 @@ class ZeroShotTask(Task):
         best_N = scores_NK.max(axis=1, keepdims=True)
         alone_N = (scores_NK >= best_N - TIE).sum(axis=1) == 1
         return np.where(alone_N, scores_NK.argmax(axis=1), CANNOT_TELL)
-
-    def measure(self, data: DataSet, predictions: Wholes) -> Measure:
-        """Return accuracy and mean F1."""
-        test = asked(data, self.spec.name, "test", Label)
-        values = class_scores(labels_of(data, test), predictions, len(data.classes))
-        return Measure(self.spec.metrics, test.groups, values)
-
-    def perfect(self, data: DataSet) -> Wholes:
-        """Return the true classes."""
-        return labels_of(data, asked(data, self.spec.name, "test", Label))
-
-    def random(self, data: DataSet, seed: int) -> Wholes:
-        """Return classes drawn for each picture, all alike."""
-        count = len(asked(data, self.spec.name, "test", Label).examples)
-        return np.random.Generator(np.random.PCG64(seed)).integers(len(data.classes), size=count)
-
-    def chance(self, data: DataSet) -> Floats:
-        """Return 1 / K for accuracy; mean F1 has no closed form."""
-        return np.array([1.0 / len(data.classes), np.nan])
-
-    def item_scores(self, data: DataSet, predictions: Wholes) -> Floats:
-        """Return 1 where the class is right."""
-        truth_N = labels_of(data, asked(data, self.spec.name, "test", Label))
-        return np.asarray(predictions == truth_N, dtype=np.float64)
-
-    def told(self, data: DataSet, predictions: Wholes, row: int) -> Truth:
-        """Return the class, or `CANNOT_TELL`."""
-        del data
-        return Label(int(predictions[row]))
