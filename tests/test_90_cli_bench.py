@@ -87,6 +87,7 @@ def test_the_list_says_what_is_here(data: Path, monkeypatch: pytest.MonkeyPatch)
     shown = call("list").stdout
     assert "give --data" in shown
     assert "classification" in shown
+    assert shown.count("--tasks") == sum(task.spec.by_name for task in SUITE.values()) == 1
 
 
 def test_models_by_name() -> None:

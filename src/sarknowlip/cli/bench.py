@@ -215,7 +215,13 @@ def _show_list(
             "tasks",
             ("name", "version", "main score", "needs", "what"),
             [
-                (name, str(one["version"]), one["main"], ", ".join(one["needs"]), one["what"])
+                (
+                    name,
+                    str(one["version"]),
+                    one["main"],
+                    ", ".join(one["needs"]),
+                    one["what"] + (" Runs when named in --tasks." if one["by_name"] else ""),
+                )
                 for name, one in tasks.items()
             ],
         )

@@ -60,7 +60,7 @@ from sarknowlip.train.rounds.record import (
 )
 from sarknowlip.train.rounds.scorer import ABOUT, forget_models
 from sarknowlip.train.rounds.signals import SIGNALS
-from sarknowlip.train.rounds.trusted import read_trusted
+from sarknowlip.train.rounds.trusted import read_trusted, warning_of
 from sarknowlip.train.rounds.validation import Validation, validate
 from sarknowlip.train.start import going_on
 
@@ -279,6 +279,9 @@ class _Loop:
         looked_at = annotation_folder(self.data, self.first)
         whole = pa.concat_tables([table, scorer.score(gone, looked_at, self.progress)])
         fusion = Fusion.fit(whole, self.trusted) if self.trusted else Fusion.unsupervised(whole)
+        warning = warning_of(whole, self.trusted) if self.trusted and number == 1 else None
+        if warning is not None:
+            self.tell(warning)
         if number > 1:  # of what was mended since the trusted set was drawn, less is bad
             known = pa.array(list(self.trusted), pa.string())
             new = pa.compute.invert(pa.compute.is_in(table["text_id"], value_set=known))
