@@ -326,6 +326,11 @@ def test_how_far_from_chance_to_perfect(tmp_path: Path) -> None:
     # a model that nobody asked on a second set has a gap
     more = [*table, next(line for line in table if line.main).model_copy(update={"dataset": "b"})]
     assert overview(more)[1] == {"mean": models["mean"], "noisy": (None,)}
+
+    # a third set has too few examples for any model's score
+    few = [line.model_copy(update={"dataset": "few", "value": None}) for line in table]
+    assert overview([*table, *few]) == (tasks, models)
+    assert overview(few)[1] == dict.fromkeys(models, (None,))
     write_markdown(table, tmp_path / "board.md")
     text = (tmp_path / "board.md").read_text()
     assert f"| mean | **{value:.3f}** (" in text
