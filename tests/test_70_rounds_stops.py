@@ -158,6 +158,29 @@ def run(play: Played, out: Path, **changes: object) -> tuple[ScioReport, list[Ro
     return report, [one for _, one in rounds_of(out)]
 
 
+def test_the_loop_tells_once_what_labels_lack(
+    played: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, bool]] = []
+
+    def warning_of(table: pa.Table, trusted: dict[str, bool]) -> str:
+        assert set(trusted) <= set(table["text_id"].to_pylist())
+        asked.append(trusted)
+        return "few labels"
+
+    monkeypatch.setattr(loop, "warning_of", warning_of)
+    told: list[str] = []
+    scio(config(played), played.root, tmp_path / "loop", tell=told.append)
+    assert told.count("few labels") == len(asked) == 1, "of two rounds"
+    assert told.index("few labels") < next(
+        n for n, t in enumerate(told) if t.startswith("round 1: ")
+    )
+    told.clear()
+    scio(config(played, trusted=None), played.root, tmp_path / "alone", tell=told.append)
+    assert told
+    assert "few labels" not in told
+
+
 def test_what_was_done_is_written_and_the_loop_settles(played: Played, tmp_path: Path) -> None:
     report, rounds = run(played, tmp_path / "loop")
     assert report.stop == "nothing is to change"

@@ -172,9 +172,9 @@ def overview(
     """Return the tasks, and how far each model is from chance to perfect in each of them.
 
     (value − chance) / (1 − chance) of the main score, at least 0, and the mean over the task's
-    sets; where chance has no closed form it counts as 0. A set on which no model has a score, as it
-    holds too few examples, does not count. None where a model lacks one of the others, or has no
-    score there.
+    sets; where chance has no closed form it counts as 0. A set on which no model has a defined
+    score (few-shot where classes are too small, say) does not count. None where a model lacks one
+    of the others, or has no score there.
     """
     main = [line for line in table if line.main]
     tasks = tuple(dict.fromkeys(line.task for line in main))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,8 @@ from sarknowlip.core.errors import ConfigError
 from sarknowlip.train.rounds.doubts import SUPPORT
 
 COLUMNS = ("text_id", "bad")
-ENOUGH = 20
-"""Labels of a kind of text below which a person is warned: as many as a whole trusted set needs."""
+FEW_SILENT = 20
+"""Labels of texts on which evidence is silent, below which a person is warned."""
 _TRUE, _FALSE = {"true", "1", "yes"}, {"false", "0", "no"}
 
 
@@ -51,22 +51,32 @@ def read_trusted(path: Path) -> dict[str, bool]:
     return found
 
 
-def warning_of(table: pa.Table, trusted: Container[str]) -> str | None:
-    """Return a warning if few trusted texts are such that evidence is silent on them.
+def warning_of(table: pa.Table, trusted: Mapping[str, bool]) -> str | None:
+    """Return a warning if labels tell little of the texts on which evidence is silent.
 
-    Where it is silent, what a fusion thinks rests on these labels and on the models alone.
+    Where it is silent, what a fusion thinks rests on the models and on these labels alone; of one
+    kind only, they teach it that silence itself is good or bad.
 
     Args:
         table: Scores of all texts, as `TextScorer.score` returns them.
-        trusted: Identifiers of the trusted set.
+        trusted: Whether a text is bad, by identifier, of those that were looked at.
     """
     if SUPPORT not in table.column_names:
         return None
     silent_N = np.isnan(table[SUPPORT].to_numpy())
-    known = sum(key in trusted for key in table["text_id"].filter(pa.array(silent_N)).to_pylist())
-    if not silent_N.any() or known >= ENOUGH:
+    texts = table["text_id"].filter(pa.array(silent_N)).to_pylist()
+    labels = [trusted[key] for key in texts if key in trusted]
+    if len(labels) == len(texts):
         return None
-    return (
-        f"evidence is silent on {silent_N.sum()} texts, of which {known} are trusted: what is"
-        f" thought of the others rests on few labels; {ENOUGH} or more would be better"
-    )
+    told = f"evidence is silent on {len(texts)} texts, of which {len(labels)} are trusted"
+    if len(labels) < FEW_SILENT:
+        return (
+            f"{told}: what is thought of the others rests on few labels;"
+            " a larger trusted set, drawn at random, would hold more"
+        )
+    if len(set(labels)) == 1:
+        kind = "bad" if labels[0] else "good"
+        return (
+            f"{told}, all of them {kind}: that the others are {kind} too may be taken for granted"
+        )
+    return None
